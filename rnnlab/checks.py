@@ -1,0 +1,298 @@
+"""Checks of what callers pass in: one place, and the same words in the three notations.
+
+Every message says which argument is wrong, what came, what was expected and how to mend it. The
+functions look at shapes (tuples) and dtypes (names), so they serve arrays and tensors alike. A
+dimension that TensorFlow does not know while it traces a graph is ``None`` and passes.
+"""
+
+import itertools
+import math
+import numbers
+
+import numpy as np
+
+DTYPES = ("float32", "float64")
+
+
+def size(name, value, minimum=1):
+    """Return ``value`` as an int of at least ``minimum``; TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name} must be a whole number, got {value!r} ({type(value).__name__}); "
+            f"pass an int of at least {minimum}"
+        )
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def number(name, value, *, above=None, minimum=None, below=None):
+    """Return ``value`` as a finite float inside the bounds; TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
+    bounds = [
+        (above is None or value > above, f"greater than {above}"),
+        (minimum is None or value >= minimum, f"at least {minimum}"),
+        (below is None or value < below, f"less than {below}"),
+        (math.isfinite(value), "finite"),
+    ]
+    failed = [words for fine, words in bounds if not fine]
+    if failed:
+        raise ValueError(f"{name} must be {' and '.join(failed)}, got {value!r}")
+    return float(value)
+
+
+def float_dtype(value):
+    """Return the dtype's name if it is one a layer can have; ValueError otherwise."""
+    if value not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(map(repr, DTYPES))}, got {value!r}")
+    return str(value)
+
+
+def array(name, value):
+    """An array of numbers, from an array or nested lists; TypeError for anything else."""
+    try:
+        found = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        found = None
+    if found is None or found.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} must be an array of numbers, got {type(value).__name__}; "
+            "text becomes numbers by one_hot()"
+        )
+    return found
+
+
+def matches(shape, expected):
+    """Whether a shape fits an expected one; ``None``, on either side, stands for any size."""
+    return len(shape) == len(expected) and all(
+        got is None or want is None or got == want
+        for got, want in zip(shape, expected, strict=True)
+    )
+
+
+def floats(name, shape, dtype, *, expected, axes, want_dtype):
+    """Check the rank, the sizes and the dtype of an array of floats.
+
+    ``expected`` holds the sizes wanted, ``None`` where any will do; ``axes`` says them in words, as
+    in "(B, T, I)".
+    """
+    shape = tuple(shape)
+    if len(shape) != len(expected):
+        few = len(shape) < len(expected)
+        raise ValueError(
+            f"{name} must have {len(expected)} axes {axes}, got shape {shape}; "
+            + ("add the missing axis, as in x[None]" if few else "take one axis away")
+        )
+    if not matches(shape, expected):
+        wanted = ", ".join("any" if n is None else str(n) for n in expected)
+        raise ValueError(f"{name} must have shape {axes} = ({wanted}), got {shape}")
+    if dtype != want_dtype:
+        whole = "int" in dtype or dtype == "bool"
+        raise TypeError(
+            f"{name} must be {want_dtype} like the weights, got {dtype}; "
+            + ("token ids? one_hot() them first; else " if whole else "")
+            + f"convert it to {want_dtype}"
+            + (f", or build the layer with dtype={dtype!r}" if dtype in DTYPES else "")
+        )
+
+
+def whole_numbers(name, values, hint):
+    """An int64 array; TypeError, ending in the hint, if the values are not whole numbers."""
+    found = np.asarray(values)
+    if found.size == 0 and found.dtype == np.float64:  # an empty list does not tell its kind
+        return found.astype(np.int64)
+    if found.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be whole numbers, got {found.dtype}; {hint}")
+    return found.astype(np.int64)
+
+
+def lengths(values, batch_size, steps):
+    """Lengths (B,) as an int64 array with 0 <= length <= T; TypeError or ValueError otherwise."""
+    found = whole_numbers("lengths", values, "pass ints, one for each row")
+    if found.shape != (batch_size,):
+        raise ValueError(
+            f"lengths must have shape (B,) = ({batch_size},), one for each row, "
+            f"got shape {found.shape}"
+        )
+    wrong = np.flatnonzero((found < 0) | (found > steps))
+    if len(wrong):
+        raise ValueError(
+            f"lengths must lie between 0 and T = {steps}, got {found[wrong[0]]} at row {wrong[0]}; "
+            "cut it, or pad the batch to the longest row"
+        )
+    return found
+
+
+def finite(name, bad):
+    """Refuse NaN and infinity; ``bad`` holds the indices (row, step, ...) at which they stand."""
+    if len(bad):
+        raise ValueError(
+            f"{name} holds NaN or infinity at a valid step, first at index "
+            f"{tuple(int(i) for i in bad[0])}; clean the data, or set lengths so that the step "
+            "counts as padding"
+        )
+
+
+def token_ids(name, ids, size):
+    """Token ids as an int64 array with 0 <= id < size; TypeError or ValueError otherwise."""
+    found = whole_numbers(name, ids, "token ids are ints; encode text with Vocabulary.encode")
+    wrong = found[(found < 0) | (found >= size)]
+    if wrong.size:
+        raise ValueError(
+            f"{name} must lie between 0 and {size - 1} (the vocabulary has {size} symbols), "
+            f"got {wrong.flat[0]}"
+        )
+    return found
+
+
+def flag(name, value):
+    """Return a bool; TypeError for anything else."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__})")
+    return bool(value)
+
+
+def lstm_state(state):
+    """The pair (h, c) of an LSTM's state; TypeError if it is none, ValueError if it is (c, h)."""
+    fields = getattr(state, "_fields", None)
+    if fields is not None and tuple(fields) != ("h", "c"):
+        raise ValueError(
+            f"state must be LSTMState(h, c), got a {type(state).__name__}{tuple(fields)}; "
+            "its parts have other names or another order: build LSTMState(h=..., c=...)"
+        )
+    if not isinstance(state, (tuple, list)) or len(state) != 2:
+        raise TypeError(
+            f"state must be LSTMState(h, c), two arrays (B, H), got {type(state).__name__}; "
+            "start from initial_state(batch_size)"
+        )
+    return tuple(state)
+
+
+def instance(name, value, attribute, expected):
+    """Return ``value`` if it has the attribute that makes it fit; TypeError otherwise."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} must be {expected}, got the class {value.__name__} itself")
+    if not hasattr(value, attribute):
+        raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
+    return value
+
+
+def stack(layers):
+    """The layers of a stack as a list; they must fit upon each other."""
+    if not isinstance(layers, (list, tuple)):
+        raise TypeError(f"layers must be a list of layers, got {type(layers).__name__}")
+    layers = list(layers)
+    if not layers:
+        raise ValueError("layers must hold at least one layer, got an empty list")
+    for k, layer in enumerate(layers):
+        instance(f"layers[{k}]", layer, "output_size", "a layer such as RNN(cell)")
+        if any(layer is other for other in layers[:k]):
+            raise ValueError(
+                f"layers[{k}] stands in the list twice, so its weights would be shared; "
+                "build each layer by itself, with a seed of its own"
+            )
+    for k, (below, above) in enumerate(itertools.pairwise(layers)):
+        if below.output_size != above.input_size:
+            raise ValueError(
+                f"layers[{k + 1}] reads {above.input_size} features, but layers[{k}] gives "
+                f"{below.output_size}; make them equal"
+            )
+        same_dtype(f"layers[{k}]", below, f"layers[{k + 1}]", above)
+    return layers
+
+
+def directions(fwd, bwd):
+    """The two layers of a bidirectional one; they must read the same inputs."""
+    for name, layer in (("fwd", fwd), ("bwd", bwd)):
+        instance(name, layer, "output_size", "a layer such as RNN(cell)")
+    if fwd is bwd:
+        raise ValueError("fwd and bwd are one layer, so its weights would be shared; build two")
+    if fwd.input_size != bwd.input_size:
+        raise ValueError(
+            f"fwd reads {fwd.input_size} features, bwd reads {bwd.input_size}; make them equal"
+        )
+    same_dtype("fwd", fwd, "bwd", bwd)
+    return fwd, bwd
+
+
+def same_dtype(one_name, one, other_name, other):
+    """Refuse two layers whose weights differ in dtype."""
+    if one.dtype != other.dtype:
+        raise ValueError(
+            f"{one_name} is {one.dtype}, {other_name} is {other.dtype}; build both with one dtype"
+        )
+
+
+def parts(name, value, count, expected):
+    """The parts of a layer's state as a tuple of the right count; TypeError or ValueError."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(
+            f"{name} must be a tuple of {count}, {expected}, got {type(value).__name__}"
+        )
+    if len(value) != count:
+        raise ValueError(f"{name} must be a tuple of {count}, {expected}, got {len(value)}")
+    return tuple(value)
+
+
+def language_model(vocabulary, layer, vocabulary_class):
+    """Check that a vocabulary and a layer fit each other, and that the layer reads forward only."""
+    if not isinstance(vocabulary, vocabulary_class):
+        raise TypeError(
+            f"vocabulary must be a Vocabulary, got {type(vocabulary).__name__}; "
+            "make one with Vocabulary.from_text(text)"
+        )
+    instance("layer", layer, "output_size", "a layer such as LSTM(V, H)")
+    if layer.input_size != len(vocabulary):
+        raise ValueError(
+            f"layer must read V = {len(vocabulary)} features, one for each symbol, "
+            f"but its input size is {layer.input_size}"
+        )
+    parts_of_it = [layer, *getattr(layer, "layers", [])]
+    if any(hasattr(part, "bwd") for part in parts_of_it):
+        raise ValueError(
+            "layer must read forward only, got a bidirectional one: its backward half sees the "
+            "character to be predicted"
+        )
+    return vocabulary, layer
+
+
+def id_batch(name, ids, size):
+    """Token ids as an int64 array (B, T)."""
+    array = token_ids(name, ids, size)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} must have two axes (B, T), got shape {array.shape}; one row is ids[None]"
+        )
+    return array
+
+
+def text_batch(batch, size):
+    """A Batch with its ids and lengths checked; ValueError if it holds no valid target."""
+    inputs = id_batch("batch.inputs", batch.inputs, size)
+    targets = id_batch("batch.targets", batch.targets, size)
+    if inputs.shape != targets.shape:
+        raise ValueError(
+            f"batch.inputs and batch.targets must be of one shape (B, T), got {inputs.shape} "
+            f"and {targets.shape}"
+        )
+    valid = batch.lengths
+    if valid is not None:
+        valid = lengths(valid, *inputs.shape)
+    some_targets(inputs.size if valid is None else valid.sum())
+    return batch._replace(inputs=inputs, targets=targets, lengths=valid)
+
+
+def some_targets(count):
+    """Refuse to average a loss over nothing."""
+    if count == 0:
+        raise ValueError(
+            "there is no valid target to average the loss over; leave such batches out"
+        )
+
+
+def prompt(text):
+    """A prompt must hold a character: it is what the first guess rests on."""
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"prompt must hold at least one character, got {text!r}")
+    return text

@@ -1,0 +1,100 @@
+"""The data of the book: short texts in the package, the large corpus by download, checked."""
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # in a notebook, pooch's progress bar misses ipywidgets
+    import pooch
+
+__all__ = ["load", "names"]
+
+_TEXTS = {
+    # Antoine de Saint-Exupéry's saying, in the wording of the lecture's labs 12-3 and 12-4
+    "ship": (
+        "if you want to build a ship, don't drum up people together to "
+        "collect wood and don't assign them tasks and work, but rather "
+        "teach them to long for the endless immensity of the sea."
+    ),
+}
+
+_CORPORA = {
+    "shakespeare": {
+        "file": "tinyshakespeare.txt",
+        "url": "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "sha256": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        "bytes": 1_115_394,
+    },
+}
+
+
+def names():
+    """The names that :func:`load` knows.
+
+    >>> names()
+    ['shakespeare', 'ship']
+    """
+    return sorted([*_TEXTS, *_CORPORA])
+
+
+def load(name):
+    """A text by its name.
+
+    "ship": the 180 characters of the lecture's ship sentence.
+    "shakespeare": tiny Shakespeare (Karpathy 2015), 1,115,394 characters. It is looked for in the
+        folder that the environment variable RNNLAB_DATA names, then in pooch's cache, and is
+        downloaded to that cache if neither has it. Its SHA-256 is checked each time.
+    Raises ValueError if there is no such name, or if a file's content is not the corpus (it is
+    then not used); FileNotFoundError, saying what to do, if the corpus cannot be had.
+
+    >>> load("ship")[:27]
+    'if you want to build a ship'
+    """
+    if name in _TEXTS:
+        return _TEXTS[name]
+    if name not in _CORPORA:
+        raise ValueError(f"name must be one of {names()}, got {name!r}")
+    return _checked(_path(name), _CORPORA[name]).decode("utf-8")
+
+
+def _path(name):
+    """Where the corpus lies: the user's folder, else the cache, filled from the source."""
+    corpus = _CORPORA[name]
+    folder = os.environ.get("RNNLAB_DATA")
+    if folder and (Path(folder) / corpus["file"]).exists():
+        return Path(folder) / corpus["file"]
+    cache = pooch.os_cache("rnnlab")
+    if (cache / corpus["file"]).exists():
+        return cache / corpus["file"]
+    try:
+        # pooch downloads to a temporary file, checks the hash and only then moves it in place.
+        return Path(
+            pooch.retrieve(
+                corpus["url"],
+                known_hash=f"sha256:{corpus['sha256']}",
+                fname=corpus["file"],
+                path=cache,
+                progressbar=False,
+            )
+        )
+    except OSError as error:
+        raise FileNotFoundError(
+            f"the corpus {name!r} is not on this machine and could not be downloaded from "
+            f"{corpus['url']} ({type(error).__name__}). Download it where there is a network, "
+            f"save it as {corpus['file']} and set RNNLAB_DATA to the folder it is in"
+        ) from error
+
+
+def _checked(path, corpus):
+    """The file's bytes, once their hash is right."""
+    content = Path(path).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != corpus["sha256"]:
+        raise ValueError(
+            f"{path} is not the expected corpus: {len(content)} bytes with sha256 {found}, "
+            f"expected {corpus['bytes']} bytes with sha256 {corpus['sha256']}. "
+            "It was not used; delete it and load again"
+        )
+    return content

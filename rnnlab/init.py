@@ -1,0 +1,107 @@
+"""Initial weights, drawn by NumPy's generator: why the three notations start from the same numbers.
+
+The functions for cells return a dict of arrays under the names that all cells share: ``W_x``
+(I, G*H), ``W_h`` (H, G*H), ``b`` (G*H,), with G blocks side by side, one for each gate. Weights are
+drawn in float64 and rounded to ``dtype`` last, so a float32 layer and a float64 layer of one seed
+hold the same numbers up to that rounding.
+
+A seed is an int, or a tuple of ints as :func:`children` makes them.
+"""
+
+import numpy as np
+
+from rnnlab import checks
+
+__all__ = ["children", "dense", "glorot_uniform", "gru_cell", "lstm_cell", "orthogonal", "rnn_cell"]
+
+
+def children(seed, count):
+    """Seeds for the parts of a whole: distinct, and a function of ``seed`` alone.
+
+    >>> children(7, 2)
+    [(7, 0), (7, 1)]
+    """
+    whole = seed if isinstance(seed, tuple) else (seed,)
+    return [(*whole, k) for k in range(count)]
+
+
+def generator(seed):
+    """NumPy's generator for a seed: an int >= 0 or a tuple of them; TypeError or ValueError."""
+    parts = seed if isinstance(seed, tuple) else (seed,)
+    return np.random.default_rng([checks.size("seed", part, minimum=0) for part in parts])
+
+
+def glorot_uniform(rng, rows, columns):
+    """A matrix (rows, columns), uniform within ±sqrt(6 / (rows + columns)).
+
+    (Glorot & Bengio 2010, eq. 16.)
+
+    >>> glorot_uniform(np.random.default_rng(0), 4, 2).round(2).tolist()
+    [[0.27, -0.46], [-0.92, -0.97], [0.63, 0.83], [0.21, 0.46]]
+    """
+    limit = np.sqrt(6.0 / (rows + columns))
+    return rng.uniform(-limit, limit, (rows, columns))
+
+
+def orthogonal(rng, n):
+    """A random matrix (n, n) with orthonormal rows: it turns a state and never stretches it.
+
+    (Saxe et al. 2014.)
+
+    >>> q = orthogonal(np.random.default_rng(0), 3)
+    >>> np.allclose(q @ q.T, np.eye(3))
+    True
+    """
+    q, r = np.linalg.qr(rng.standard_normal((n, n)))
+    return q * np.sign(np.diag(r))  # these signs make the factors unique: no library's choice
+
+
+def dense(input_size, output_size, *, seed=0, dtype="float32"):
+    """Weights of a linear read-out: ``W_y`` (I, O) Glorot uniform, ``b_y`` (O,) zero."""
+    W_y = glorot_uniform(generator(seed), input_size, output_size)
+    return _rounded({"W_y": W_y, "b_y": np.zeros(output_size)}, dtype)
+
+
+def rnn_cell(input_size, hidden_size, *, seed=0, dtype="float32"):
+    """Weights of a vanilla cell, G = 1: ``W_x`` Glorot uniform, ``W_h`` orthogonal, ``b`` zero."""
+    return _rounded(_gates(input_size, hidden_size, 1, seed), dtype)
+
+
+def lstm_cell(input_size, hidden_size, *, seed=0, dtype="float32"):
+    """Weights of an LSTM cell, G = 4 (i f g o).
+
+    The forget bias starts at 1, so that the cell keeps what it holds (Gers et al. 2000).
+
+    >>> lstm_cell(3, 2)["b"]
+    array([0., 0., 1., 1., 0., 0., 0., 0.], dtype=float32)
+    """
+    weights = _gates(input_size, hidden_size, 4, seed)
+    weights["b"][hidden_size : 2 * hidden_size] = 1.0
+    return _rounded(weights, dtype)
+
+
+def gru_cell(input_size, hidden_size, *, reset_after=True, seed=0, dtype="float32"):
+    """Weights of a GRU cell, G = 3 (r z n); the reset-after cell has ``b_hn`` (H,), zero, too."""
+    weights = _gates(input_size, hidden_size, 3, seed)
+    if reset_after:
+        weights["b_hn"] = np.zeros(hidden_size)
+    return _rounded(weights, dtype)
+
+
+def _gates(input_size, hidden_size, gates, seed):
+    """Each gate gets a block of its own, drawn as if it stood alone."""
+    input_size = checks.size("input_size", input_size)
+    hidden_size = checks.size("hidden_size", hidden_size)
+    rng = generator(seed)
+    return {
+        "W_x": np.concatenate(
+            [glorot_uniform(rng, input_size, hidden_size) for _ in range(gates)], axis=1
+        ),
+        "W_h": np.concatenate([orthogonal(rng, hidden_size) for _ in range(gates)], axis=1),
+        "b": np.zeros(gates * hidden_size),
+    }
+
+
+def _rounded(weights, dtype):
+    dtype = checks.float_dtype(dtype)
+    return {name: array.astype(dtype) for name, array in weights.items()}

@@ -1,0 +1,277 @@
+"""Cells: what one step of a recurrent network does, in NumPy.
+
+Shapes: B rows in a batch, I input features, H units (the hidden size), G gates.
+"""
+
+import numpy as np
+
+from rnnlab import checks, init
+from rnnlab.state import LSTMState
+
+__all__ = ["GRUCell", "LSTMCell", "LSTMState", "RNNCell"]
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), written with tanh so that no exponential can overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * x))
+
+
+def split(x, parts):
+    """Cut the last axis into equal parts: (..., parts * H) -> parts arrays (..., H)."""
+    return np.split(x, parts, axis=-1)
+
+
+class Cell:
+    """What all cells share: weights, the checks of what comes in, and the step in two halves.
+
+    ``cell(x, state)`` is ``cell.step(cell.project(x), state)``. The first half needs no past, so
+    a driver does it for all steps at once; only the second half has to wait for the state.
+    """
+
+    gates = 1
+    weight_names = ("W_x", "W_h", "b")
+
+    def __init__(self, input_size, hidden_size, weights):
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        for name in self.weight_names:
+            setattr(self, name, weights[name])
+
+    @property
+    def dtype(self):
+        """The dtype of the weights, by name: "float32" or "float64"."""
+        return self.W_x.dtype.name
+
+    def named_weights(self):
+        """The weights by name: dict of arrays."""
+        return {name: getattr(self, name) for name in self.weight_names}
+
+    def __call__(self, x, state):
+        """One step: inputs x (B, I) and a state -> output h (B, H) and the next state."""
+        x = checks.array("x", x)
+        checks.floats(
+            "x",
+            x.shape,
+            x.dtype.name,
+            expected=(None, self.input_size),
+            axes="(B, I)",
+            want_dtype=self.dtype,
+        )
+        state = self.check_state(state, x.shape[0])
+        return self.step(self.project(x), state)
+
+    def project(self, xs):
+        """What the inputs add to every gate: (..., I) -> (..., G*H). It needs no past."""
+        return xs @ self.W_x + self.b
+
+    def initial_state(self, batch_size):
+        """The state before the first step: zeros (B, H)."""
+        batch_size = checks.size("batch_size", batch_size, minimum=0)
+        return np.zeros((batch_size, self.hidden_size), self.dtype)
+
+    def check_state(self, state, batch_size):
+        """The state as an array (B, H); ValueError or TypeError if it does not fit."""
+        return self._check_part("state", state, batch_size)
+
+    def _check_part(self, name, part, batch_size):
+        part = checks.array(name, part)
+        checks.floats(
+            name,
+            part.shape,
+            part.dtype.name,
+            expected=(batch_size, self.hidden_size),
+            axes="(B, H)",
+            want_dtype=self.dtype,
+        )
+        return part
+
+    def weight_grads(self, xs, h, a, da):
+        """Gradients of the weights, each in one product over all rows and steps.
+
+        xs (N, I), the inputs; h (N, H), the outputs of the steps before; a (N, G*H), the projected
+        inputs; da (N, G*H), their gradients. N counts rows times steps.
+        """
+        return {"W_x": xs.T @ da, "W_h": h.T @ da, "b": da.sum(axis=0)}
+
+
+class RNNCell(Cell):
+    """One step of a vanilla recurrent cell (Elman 1990).
+
+    With ``a = x W_x + b``, what the input adds:
+
+        h' = tanh(a + h W_h)
+
+    Parameters: ``W_x`` (I, H), ``W_h`` (H, H), ``b`` (H,). State: h (B, H), also the output.
+    Raises ValueError or TypeError if a size, a seed or a dtype is not of the form said here.
+
+    >>> from rnnlab.numpy import RNNCell
+    >>> from rnnlab.text import one_hot
+    >>> cell = RNNCell(input_size=4, hidden_size=2, seed=0)
+    >>> h, state = cell(one_hot("h", vocabulary="helo"), cell.initial_state(batch_size=1))
+    >>> tuple(h.shape), tuple(state.shape)
+    ((1, 2), (1, 2))
+    """
+
+    def __init__(self, input_size, hidden_size, *, seed=0, dtype="float32"):
+        weights = init.rnn_cell(input_size, hidden_size, seed=seed, dtype=dtype)
+        super().__init__(input_size, hidden_size, weights)
+
+    def step(self, a, state):
+        """a (B, H), the projected input, and the state h (B, H) -> output, next state."""
+        h = np.tanh(a + state @ self.W_h)
+        return h, h
+
+    def step_back(self, a, state, dh, dstate):
+        """Backwards through one step: dL/d(output, next state) -> dL/d(a, state)."""
+        h, _ = self.step(a, state)
+        da = (dh + dstate) * (1 - h**2)
+        return da, da @ self.W_h.T
+
+
+class LSTMCell(Cell):
+    """One step of a long short-term memory cell (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
+
+    With ``a = x W_x + b`` and ``u = a + h W_h``, split into the gates i, f, g, o:
+
+        c' = σ(f) c + σ(i) tanh(g)      what is kept, plus what is written
+        h' = σ(o) tanh(c')              what is shown
+
+    Parameters: ``W_x`` (I, 4H), ``W_h`` (H, 4H), ``b`` (4H,), its forget part starting at 1.
+    State: ``LSTMState(h, c)``, both (B, H). The output is h'.
+    Raises ValueError or TypeError if a size, a seed or a dtype is not of the form said here.
+
+    >>> from rnnlab.numpy import LSTMCell
+    >>> from rnnlab.text import one_hot
+    >>> cell = LSTMCell(input_size=4, hidden_size=2, seed=0)
+    >>> h, state = cell(one_hot("h", vocabulary="helo"), cell.initial_state(batch_size=1))
+    >>> tuple(h.shape), tuple(state.c.shape)
+    ((1, 2), (1, 2))
+    """
+
+    gates = 4
+
+    def __init__(self, input_size, hidden_size, *, seed=0, dtype="float32"):
+        weights = init.lstm_cell(input_size, hidden_size, seed=seed, dtype=dtype)
+        super().__init__(input_size, hidden_size, weights)
+
+    def initial_state(self, batch_size):
+        """The state before the first step: zeros, ``LSTMState(h, c)``, both (B, H)."""
+        zeros = super().initial_state
+        return LSTMState(zeros(batch_size), zeros(batch_size))
+
+    def check_state(self, state, batch_size):
+        """The state as ``LSTMState``; ValueError or TypeError if it does not fit."""
+        h, c = checks.lstm_state(state)
+        return LSTMState(
+            self._check_part("state.h", h, batch_size),
+            self._check_part("state.c", c, batch_size),
+        )
+
+    def step(self, a, state):
+        """a (B, 4H), the projected input, and the state -> output h (B, H), next state."""
+        h, c = state
+        i, f, g, o = split(a + h @ self.W_h, 4)  # (B, 4H) -> 4 x (B, H)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        return h, LSTMState(h, c)
+
+    def step_back(self, a, state, dh, dstate):
+        """Backwards through one step: dL/d(output, next state) -> dL/d(a, state)."""
+        h, c = state
+        i, f, g, o = split(a + h @ self.W_h, 4)
+        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        tanh_c = np.tanh(f * c + i * g)
+        dh = dh + dstate.h
+        dc = dstate.c + dh * o * (1 - tanh_c**2)
+        di, df, dg, do = dc * g, dc * c, dc * i, dh * tanh_c
+        da = np.concatenate(
+            [di * i * (1 - i), df * f * (1 - f), dg * (1 - g**2), do * o * (1 - o)],
+            axis=-1,
+        )
+        return da, LSTMState(da @ self.W_h.T, dc * f)
+
+
+class GRUCell(Cell):
+    """One step of a gated recurrent unit (Cho et al. 2014).
+
+    With ``a = x W_x + b`` and u = ``h W_h``, both split into r, z, n:
+
+        r = σ(a_r + u_r),  z = σ(a_z + u_z)
+        n = tanh(a_n + r (u_n + b_hn))          reset after the product (PyTorch, Keras)
+        n = tanh(a_n + (r h) W_hn)              reset before it (Cho et al., TF1)
+        h' = (1 - z) n + z h
+
+    Parameters: ``W_x`` (I, 3H), ``W_h`` (H, 3H), ``b`` (3H,), and ``b_hn`` (H,) if
+    ``reset_after``. State: h (B, H), also the output.
+    Raises ValueError or TypeError if a size, a seed or a dtype is not of the form said here.
+
+    >>> from rnnlab.numpy import GRUCell
+    >>> from rnnlab.text import one_hot
+    >>> cell = GRUCell(input_size=4, hidden_size=2, seed=0)
+    >>> h, state = cell(one_hot("h", vocabulary="helo"), cell.initial_state(batch_size=1))
+    >>> tuple(h.shape), tuple(state.shape)
+    ((1, 2), (1, 2))
+    """
+
+    gates = 3
+
+    def __init__(self, input_size, hidden_size, *, reset_after=True, seed=0, dtype="float32"):
+        self.reset_after = checks.flag("reset_after", reset_after)
+        if self.reset_after:
+            self.weight_names = (*self.weight_names, "b_hn")
+        weights = init.gru_cell(
+            input_size, hidden_size, reset_after=reset_after, seed=seed, dtype=dtype
+        )
+        super().__init__(input_size, hidden_size, weights)
+
+    def step(self, a, state):
+        """a (B, 3H), the projected input, and the state h (B, H) -> output, next state."""
+        _, z, n, _ = self._parts(a, state)
+        h = (1 - z) * n + z * state
+        return h, h
+
+    def _parts(self, a, h):
+        """r, z, n and what r lets through to n, each (B, H)."""
+        H = self.hidden_size
+        a_r, a_z, a_n = split(a, 3)
+        u_r, u_z = split(h @ self.W_h[:, : 2 * H], 2)
+        r, z = sigmoid(a_r + u_r), sigmoid(a_z + u_z)
+        if self.reset_after:
+            u_n = h @ self.W_h[:, 2 * H :] + self.b_hn
+            return r, z, np.tanh(a_n + r * u_n), u_n
+        return r, z, np.tanh(a_n + (r * h) @ self.W_h[:, 2 * H :]), h
+
+    def step_back(self, a, state, dh, dstate):
+        """Backwards through one step: dL/d(output, next state) -> dL/d(a, state)."""
+        H = self.hidden_size
+        r, z, n, u = self._parts(a, state)
+        dh = dh + dstate
+        da_n = dh * (1 - z) * (1 - n**2)
+        da_z = dh * (state - n) * z * (1 - z)
+        if self.reset_after:
+            dr = da_n * u
+            through_n = (da_n * r) @ self.W_h[:, 2 * H :].T
+        else:
+            drh = da_n @ self.W_h[:, 2 * H :].T
+            dr = drh * u
+            through_n = drh * r
+        da_rz = np.concatenate([dr * r * (1 - r), da_z], axis=-1)
+        dstate = dh * z + da_rz @ self.W_h[:, : 2 * H].T + through_n
+        return np.concatenate([da_rz, da_n], axis=-1), dstate
+
+    def weight_grads(self, xs, h, a, da):
+        """Gradients of the weights, each in one product over all rows and steps.
+
+        As for every cell, but the part for n sees the state through the reset gate.
+        """
+        H = self.hidden_size
+        r, _, _, _ = self._parts(a, h)
+        da_rz, da_n = da[:, : 2 * H], da[:, 2 * H :]
+        grads = {"W_x": xs.T @ da, "b": da.sum(axis=0)}
+        if self.reset_after:
+            dW_hn = h.T @ (da_n * r)
+            grads["b_hn"] = (da_n * r).sum(axis=0)
+        else:
+            dW_hn = (r * h).T @ da_n
+        grads["W_h"] = np.concatenate([h.T @ da_rz, dW_hn], axis=1)
+        return grads

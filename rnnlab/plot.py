@@ -1,0 +1,350 @@
+"""The book's figures, in matplotlib.
+
+Every function draws into new axes and returns them; end a cell with ``plt.show()``. Text and lines
+are mid-tone on a transparent ground, so that a figure reads on a light page and on a dark one.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+
+from rnnlab import checks
+
+__all__ = [
+    "COLOURS",
+    "NEGATIVE_POSITIVE",
+    "cell_step",
+    "curves",
+    "heatmap",
+    "one_hot",
+    "row_lookup",
+    "states",
+    "use_style",
+]
+
+INK = "#7d7d86"  # text and axes: about 4 to 1 against white and against the dark page
+# Okabe & Ito's palette, which colour-blind readers can tell apart, in tones that both pages bear.
+COLOURS = {
+    "numpy": "#b8860b",
+    "pytorch": "#e0562b",
+    "tensorflow": "#2f86c9",
+    "good": "#1f9e77",
+    "bad": "#c2559b",
+    "plain": INK,
+}
+NEGATIVE_POSITIVE = LinearSegmentedColormap.from_list(
+    "negative_positive", [(0.0, "#2f86c9"), (0.5, "#8a8a9233"), (1.0, "#e0562b")]
+)
+
+# The same without see-through: squares that look alike on both pages and bear white numbers.
+_SOLID = LinearSegmentedColormap.from_list(
+    "solid", [(0.0, "#1f6fb0"), (0.5, "#6f6f79"), (1.0, "#c8451d")]
+)
+
+
+def use_style():
+    """Set matplotlib up for the book: SVG in notebooks, transparent ground, mid-tone ink.
+
+    The SVG holds no date and no random name, so the same figure is the same file.
+    """
+    plt.rcParams.update(
+        {
+            "figure.figsize": (6.0, 3.4),
+            "figure.facecolor": "none",
+            "figure.constrained_layout.use": True,
+            "axes.facecolor": "none",
+            "savefig.facecolor": "none",
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
+            "axes.titlecolor": INK,
+            "axes.titlesize": 12,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": plt.cycler(color=list(COLOURS.values())),
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "font.size": 12,
+            "lines.linewidth": 2.0,
+            "legend.frameon": False,
+            "svg.fonttype": "path",
+            "svg.hashsalt": "rnnlab",
+        }
+    )
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:  # outside a notebook there is nothing to set
+        return
+    set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def heatmap(values, *, rows=None, columns=None, title="", numbers="{:.2f}", limit=None):
+    """A matrix as coloured squares, its numbers in them.
+
+    values (R, C). rows, columns: labels. numbers: the format of the numbers, "" for none.
+    limit: the value at which a colour is full, in both directions; ``None``: the largest.
+    """
+    values = np.asarray(values, float)
+    if values.ndim != 2:
+        raise ValueError(f"values must have two axes (R, C), got shape {values.shape}")
+    limit = np.abs(values).max() if limit is None else checks.number("limit", limit, above=0)
+    R, C = values.shape
+    _, axes = plt.subplots(figsize=(min(0.8 + 0.62 * C, 7.0), 0.9 + 0.5 * R))
+    axes.imshow(values, cmap=NEGATIVE_POSITIVE, vmin=-limit, vmax=limit, aspect="auto")
+    axes.set_xticks(range(C), range(C) if columns is None else columns)
+    axes.set_yticks(range(R), range(R) if rows is None else rows)
+    axes.tick_params(length=0)
+    axes.xaxis.tick_top()
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(title)
+    if numbers:
+        for r, c in np.ndindex(R, C):
+            axes.text(c, r, numbers.format(values[r, c]), ha="center", va="center", fontsize=10)
+    return axes
+
+
+def curves(series, *, x=None, xlabel="step", ylabel="loss (nats per character)", levels=None):
+    """Curves on one axis, each a name -> values, and named horizontal levels to compare with.
+
+    series: dict name -> (N,) values; names among COLOURS get their colour. levels: dict name ->
+    value, drawn dashed and labelled at the right. Later curves are drawn thinner, so that curves
+    that lie on each other all show.
+    """
+    _, axes = plt.subplots()
+    for k, (name, values) in enumerate(series.items()):
+        steps = np.arange(len(values)) if x is None else x
+        width = max(1.2, 5.0 - 1.8 * k) if len(series) > 1 else 2.0
+        axes.plot(steps, values, label=name, lw=width, color=COLOURS.get(name.lower()))
+    for name, level in (levels or {}).items():
+        axes.axhline(level, color=INK, lw=1, ls="--")
+        axes.annotate(
+            name, (1.0, level), (4, 0), xycoords=("axes fraction", "data"),
+            textcoords="offset points", va="center", fontsize=10,
+        )  # fmt: skip
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    if len(series) > 1:
+        axes.legend()
+    return axes
+
+
+def cell_step(x, h, W_x, W_h, b, *, inputs=None):
+    """One step of a vanilla cell for one row, with all its numbers: h' = tanh(x W_x + h W_h + b).
+
+    x (I,), h (H,), W_x (I, H), W_h (H, H), b (H,), all small enough to be read. x and h stand
+    upright, each number beside the row of the matrix that it multiplies; the products fall into
+    a sum as on paper. inputs: a name for each entry of x.
+    Raises ValueError if a shape does not fit the others.
+    """
+    x, h, W_x, W_h, b = (np.asarray(part, float) for part in (x, h, W_x, W_h, b))
+    if W_x.ndim != 2:
+        raise ValueError(f"W_x must have two axes (I, H), got shape {W_x.shape}")
+    I, H = W_x.shape
+    for name, part, shape in (("x", x, (I,)), ("h", h, (H,)), ("W_h", W_h, (H, H)), ("b", b, (H,))):
+        if part.shape != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} to fit W_x {W_x.shape}, got {part.shape}"
+            )
+    if inputs is not None and len(inputs) != I:
+        raise ValueError(f"inputs must name the {I} entries of x, got {len(inputs)} names")
+
+    drop, rows = 0.8, max(I, H)  # height of a square that is 1 wide; rows of the upper part
+    left, right = 1.9, 1.9 + H + 2.5  # where W_x and W_h begin
+    sums = rows * drop + 0.75  # where the sum on paper begins
+    wide, high = right + H + 0.1, sums + 5 * drop + 1.0
+    _, axes = plt.subplots(figsize=(0.535 * wide, 0.535 * (high + 1.3)))
+    axes.set(xlim=(-0.1, wide), ylim=(high, -1.3), aspect="equal")
+    axes.axis("off")
+
+    def put(column, top, numbers):
+        for k, value in enumerate(numbers):
+            colour = _SOLID(0.5 + 0.5 * np.clip(value, -1, 1))
+            axes.add_patch(
+                plt.Rectangle(
+                    (column + k + 0.04, top + 0.04), 0.92, drop - 0.08, color=colour, lw=0
+                )
+            )
+            axes.text(
+                column + k + 0.5, top + drop / 2, f"{value:z.2f}".replace("-", "−"),
+                color="white", ha="center", va="center_baseline", fontsize=11,
+            )  # fmt: skip
+
+    def say(column, row, words, ha="center", size=12):
+        axes.text(column, row, words, ha=ha, va="center", fontsize=size)
+
+    def arrow(*points):
+        axes.plot(*zip(*points[:-1], strict=True), color=INK, lw=1.2, solid_joinstyle="miter")
+        axes.annotate(
+            "", points[-1], points[-2],
+            arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.2, "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip
+
+    blocks = (left, x, W_x, "$x$", "W_x"), (right, h, W_h, "old $h$", "W_h")
+    for start, vector, matrix, name, name_of_matrix in blocks:
+        top = (rows - len(vector)) * drop
+        say(start - 0.85, top - 0.75, name)
+        say(start - 0.85, top - 0.3, f"(1, {len(vector)})", size=9.5)
+        say(start + H / 2, top - 0.75, f"${name_of_matrix}$")
+        say(start + H / 2, top - 0.3, f"({len(vector)}, {H})", size=9.5)
+        for k, value in enumerate(vector):
+            put(start - 1.35, top + k * drop, [value])
+            say(start - 0.17, top + (k + 0.5) * drop, "×", size=10)
+            put(start, top + k * drop, matrix[k])
+    for k, name in enumerate(inputs or []):
+        say(left - 1.55, (rows - I + k + 0.5) * drop, name)
+
+    total = x @ W_x + h @ W_h + b
+    lines = ("$x\\,W_x$", x @ W_x), ("$+\\;b$", b), ("$+\\;h\\,W_h$", h @ W_h), ("sum", total)
+    for k, (name, numbers) in enumerate(lines):
+        row = sums + k * drop + 0.2 * (k == 3)
+        say(left - 0.2, row + drop / 2, name, ha="right")
+        put(left, row, numbers)
+        say(left + H + 0.15, row + drop / 2, f"(1, {H})", ha="left", size=9.5)
+    axes.plot([left - 1.3, left + H], [sums + 3 * drop + 0.1] * 2, color=INK, lw=1.2)
+    new = sums + 4 * drop + 0.95
+    say(left - 0.2, new + drop / 2, "new $h$", ha="right")
+    put(left, new, np.tanh(total))
+    say(left + H + 0.15, new + drop / 2, f"(1, {H})", ha="left", size=9.5)
+    for k in range(H):
+        middle = left + k + 0.5
+        arrow((middle, rows * drop + 0.1), (middle, sums - 0.02))
+        arrow((middle, sums + 4 * drop + 0.25), (middle, new - 0.02))
+    say(left - 0.2, new - 0.35, "tanh", ha="right")
+    middle, row = right + H / 2, sums + 2.5 * drop
+    arrow((middle, rows * drop + 0.1), (middle, row), (left + H + 1.2, row))
+    middle, row = right - 0.85, new + drop / 2
+    arrow((left + H + 1.2, row), (right - 0.1, row))
+    say(right, row, "next step", ha="left")
+    return axes
+
+
+def states(runs, *, limit=1.0, ylabel="step"):
+    """States over time, side by side: one panel for each run, a row for each step.
+
+    runs: dict title -> states (T, H), all of one shape. limit: the value at which a colour is
+    full, in both directions; the same in every panel.
+    Raises ValueError if there is no run or the shapes differ.
+    """
+    runs = {title: np.asarray(values, float) for title, values in runs.items()}
+    shapes = {values.shape for values in runs.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 2:
+        raise ValueError(f"runs must hold states of one shape (T, H), got {sorted(shapes)}")
+    limit = checks.number("limit", limit, above=0)
+    T, H = next(iter(shapes))
+    figure, panels = plt.subplots(
+        1, len(runs), sharey=True, squeeze=False, figsize=(4.8, 0.9 + 0.24 * T)
+    )
+    for axes, (title, values) in zip(panels[0], runs.items(), strict=True):
+        picture = axes.imshow(values, cmap=_SOLID, vmin=-limit, vmax=limit, aspect="auto")
+        axes.set_title(title)
+        axes.set_xlabel("unit")
+        axes.set_xticks(range(H), range(1, H + 1))
+        axes.set_yticks(range(T), range(1, T + 1))
+        axes.tick_params(length=0, labelsize=10)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    panels[0, 0].set_ylabel(ylabel)
+    bar = figure.colorbar(picture, ax=panels[0], ticks=[-limit, 0, limit], aspect=30)
+    bar.outline.set_visible(False)
+    return panels[0]
+
+
+def one_hot(x, symbols):
+    """A text as one-hot vectors: a row for each step, a column for each symbol.
+
+    x (T, V), a single 1 in each row. symbols: the V symbols, a string or a Vocabulary. Rows are
+    labelled with the letter they stand for, columns with the symbol and its id.
+    Raises ValueError if x has not two axes, a row is not one-hot or the symbols are not V.
+    """
+    x, symbols = _one_hot_rows(x, symbols)
+    T, V = x.shape
+    _, axes = plt.subplots(figsize=(0.9 + 0.44 * V, 1.0 + 0.4 * T))
+    _grid(axes, 0, 0, x, [[COLOURS["tensorflow"] if value else None for value in row] for row in x])
+    for t, row in enumerate(x):
+        axes.text(-0.3, t + 0.5, symbols[row.argmax()], ha="center", va="center", weight="bold")
+        axes.text(-0.85, t + 0.5, t, ha="right", va="center", fontsize=10)
+    for v, symbol in enumerate(symbols):
+        axes.text(v + 0.5, -0.35, symbol, ha="center", va="center", weight="bold")
+        axes.text(v + 0.5, -0.95, v, ha="center", va="center", fontsize=10)
+    axes.text(-0.85, -0.95, "step $t$", ha="right", va="center", fontsize=10)
+    axes.text(V / 2, -1.6, "id of the symbol", ha="center", va="center", fontsize=10)
+    axes.set(xlim=(-2.1, V + 0.05), ylim=(T + 0.05, -1.9), aspect="equal")
+    axes.axis("off")
+    return axes
+
+
+def row_lookup(x, W, symbols):
+    """One-hot vectors times a matrix, each row of the product in the colour of the row it copies.
+
+    x (T, V), a single 1 in each row; W (V, H); symbols: the V symbols, at most six (there are as
+    many colours). All small enough to be read.
+    Raises ValueError if a shape does not fit, a row of x is not one-hot or V is above six.
+    """
+    x, symbols = _one_hot_rows(x, symbols)
+    W = np.asarray(W, float)
+    T, V = x.shape
+    if W.ndim != 2 or len(W) != V:
+        raise ValueError(f"W must have shape (V, H) with V = {V}, got {W.shape}")
+    names = ("pytorch", "tensorflow", "good", "bad", "numpy", "plain")
+    if len(names) < V:
+        raise ValueError(f"symbols must be at most {len(names)}, one for each colour, got {V}")
+    palette = [COLOURS[name] for name in names]
+    H, ids = W.shape[1], x.argmax(axis=1)
+    left, right, high = V + 1.9, V + H + 3.1, max(T, V)  # where W and the product begin
+    _, axes = plt.subplots(figsize=(0.44 * (right + H + 0.9), 0.44 * (high + 1.5)))
+
+    def say(column, row, words, **style):
+        axes.text(column, row, words, ha="center", va="center", **style)
+
+    ones = [[palette[k] if v == k else None for v in range(V)] for k in ids]
+    blocks = (
+        ("$x$", x, 0, ones, ids),
+        ("$W$", W, left, [[palette[k]] * H for k in range(V)], range(V)),
+        ("$x\\,W$", x @ W, right, [[palette[k]] * H for k in ids], []),
+    )
+    for name, values, column, colours, labels in blocks:
+        R, C = values.shape
+        top = (high - R) / 2
+        _grid(axes, column, top, values, colours)
+        say(column + C / 2, top - 0.95, name)
+        say(column + C / 2, top - 0.35, f"({R}, {C})", fontsize=10)
+        for r, k in enumerate(labels):
+            say(column - 0.35, top + r + 0.5, symbols[k], weight="bold")
+    say(V + 0.6, high / 2, "×", fontsize=16)
+    say(right - 0.6, high / 2, "=", fontsize=16)
+    axes.set(xlim=(-0.8, right + H + 0.05), ylim=(high + 0.05, -1.4), aspect="equal")
+    axes.axis("off")
+    return axes
+
+
+def _one_hot_rows(x, symbols):
+    """One-hot rows and what their columns stand for, with a space made visible."""
+    x = np.asarray(x, float)
+    if x.ndim != 2:
+        raise ValueError(
+            f"x must have two axes (T, V), got shape {x.shape}; draw one row of a batch"
+        )
+    if not (((x == 0) | (x == 1)).all() and (x.sum(axis=1) == 1).all()):
+        raise ValueError("x must hold a single 1 in each row and zeros besides")
+    symbols = getattr(symbols, "symbols", symbols)
+    if len(symbols) != x.shape[1]:
+        raise ValueError(f"symbols must be V = {x.shape[1]} symbols, got {len(symbols)}")
+    return x, ["␣" if symbol == " " else symbol for symbol in symbols]
+
+
+def _grid(axes, left, top, values, colours):
+    """Whole numbers in squares, white on a colour, or pale where the colour is ``None``."""
+    for (r, c), value in np.ndenumerate(values):
+        colour = colours[r][c]
+        corner = (left + c + 0.04, top + r + 0.04)
+        axes.add_patch(
+            plt.Rectangle(
+                corner, 0.92, 0.92, lw=0, color=INK if colour is None else colour,
+                alpha=0.14 if colour is None else 1.0,
+            )
+        )  # fmt: skip
+        axes.text(
+            left + c + 0.5, top + r + 0.5, f"{value:g}", ha="center", va="center_baseline",
+            fontsize=11, color=INK if colour is None else "white",
+        )  # fmt: skip

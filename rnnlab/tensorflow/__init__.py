@@ -1,0 +1,43 @@
+"""The book's networks in TensorFlow."""
+
+try:
+    import tensorflow as _framework  # noqa: F401  (asked for here, so that its absence has a clear message)
+except ImportError as error:
+    raise ImportError(
+        "rnnlab.tensorflow needs TensorFlow, which is not installed: pip install tensorflow"
+    ) from error
+
+from rnnlab.tensorflow.cells import GRUCell, LSTMCell, LSTMState, RNNCell
+from rnnlab.tensorflow.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    SimpleRNN,
+    Stack,
+    get_weights,
+    set_weights,
+)
+from rnnlab.tensorflow.models import CharLM, sample
+from rnnlab.tensorflow.training import Adam, clip_by_global_norm, evaluate, fit
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Adam",
+    "Bidirectional",
+    "CharLM",
+    "GRUCell",
+    "LSTMCell",
+    "LSTMState",
+    "RNNCell",
+    "SimpleRNN",
+    "Stack",
+    "clip_by_global_norm",
+    "evaluate",
+    "fit",
+    "get_weights",
+    "sample",
+    "set_weights",
+]

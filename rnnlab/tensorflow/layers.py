@@ -1,0 +1,368 @@
+"""Layers: what runs a cell over time, and what is built of such layers, in TensorFlow.
+
+Every layer is called in the same way, so composition is the architecture:
+
+    ys, state = layer(xs, state=None, lengths=None)
+
+Shapes: B rows, T steps, I input features, H units; xs (B, T, I), ys (B, T, H), lengths (B,).
+"""
+
+import tensorflow as tf
+
+from rnnlab import checks, init
+from rnnlab.tensorflow.cells import GRUCell, LSTMCell, RNNCell, tensor
+from rnnlab.weights import check_weights, prefixed
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Bidirectional",
+    "SimpleRNN",
+    "Stack",
+    "get_weights",
+    "set_weights",
+]
+
+
+class Layer(tf.Module):
+    """What all layers share: the call, with its checks.
+
+    A layer has ``input_size``, ``output_size`` and ``dtype``, and these methods: ``initial_state``,
+    ``check_state``, ``named_weights``, and ``run``, which runs forward without checks. Gradients
+    are those of TensorFlow's tape.
+    """
+
+    def __call__(self, xs, state=None, lengths=None):
+        """Run over a batch: xs (B, T, I) -> outputs ys (B, T, H) and the state after the last step.
+
+        state: the state to start from; ``None`` starts from ``initial_state(B)``.
+        lengths: (B,) ints, 0 <= length <= T, the valid steps of each row; ``None``: all of them.
+            Outputs past the length are 0, the state is the one after the last valid step, and
+            what stands in the padding changes nothing.
+        Raises ValueError or TypeError if a shape, a dtype, a length or the state does not fit, or
+        if xs holds NaN or infinity at a valid step.
+        """
+        xs = tensor("xs", xs)
+        checks.floats(
+            "xs",
+            xs.shape,
+            xs.dtype.name,
+            expected=(None, None, self.input_size),
+            axes="(B, T, I)",
+            want_dtype=self.dtype,
+        )
+        B, T, _ = xs.shape
+        valid = None
+        if lengths is not None:
+            if tf.executing_eagerly():
+                lengths = checks.lengths(lengths, B, T)
+            valid = mask(lengths, tf.shape(xs)[1])
+        if tf.executing_eagerly():  # while a graph is traced there are no values to look at
+            bad = ~tf.math.is_finite(xs)
+            bad = bad if valid is None else bad & valid[:, :, None]
+            checks.finite("xs", tf.where(bad).numpy())
+        if state is None:
+            state = self.initial_state(tf.shape(xs)[0] if B is None else B)
+        else:
+            state = self.check_state(state, B)
+        if valid is not None:  # zeros, so that not even NaN in the padding can reach a product
+            xs = tf.where(valid[:, :, None], xs, tf.zeros_like(xs))
+        return self.run(xs, state, valid)
+
+
+def mask(lengths, steps):
+    """Lengths (B,) -> (B, T) booleans, True at the valid steps."""
+    return tf.sequence_mask(lengths, steps)
+
+
+def keep(valid, new, old):
+    """The new state in rows where ``valid`` (B,) holds, the old one elsewhere, part by part."""
+    return tf.nest.map_structure(lambda n, o: tf.where(valid[:, None], n, o), new, old)
+
+
+def detached(state):
+    """The same numbers without their history: no gradient flows back through them."""
+    return tf.nest.map_structure(tf.stop_gradient, state)
+
+
+class RNN(Layer):
+    """The driver: unfolds any cell over time. The same weights serve every step.
+
+    ys, state = layer(xs, state=None, lengths=None), with xs (B, T, I) and ys (B, T, H).
+
+    >>> from rnnlab.tensorflow import RNN, LSTMCell
+    >>> from rnnlab.text import one_hot
+    >>> layer = RNN(LSTMCell(input_size=4, hidden_size=2, seed=0))
+    >>> ys, state = layer(one_hot(["hello", "eolll"], vocabulary="helo"), lengths=[5, 3])
+    >>> tuple(ys.shape), tuple(state.h.shape)
+    ((2, 5, 2), (2, 2))
+    """
+
+    def __init__(self, cell):
+        super().__init__()
+        self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
+        self.input_size, self.output_size = cell.input_size, cell.hidden_size
+
+    @property
+    def dtype(self):
+        """The dtype of the weights, by name."""
+        return self.cell.dtype
+
+    def initial_state(self, batch_size):
+        """The state before the first step: the cell's, zeros."""
+        return self.cell.initial_state(batch_size)
+
+    def check_state(self, state, batch_size):
+        """The state in the cell's form; ValueError or TypeError if it does not fit."""
+        return self.cell.check_state(state, batch_size)
+
+    def named_weights(self):
+        """The weights by dotted name: ``cell.W_x`` and so on."""
+        return prefixed("cell", self.cell.named_weights())
+
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state.
+
+        ``valid`` (B, T) says which steps count; ``None``: all. Padded steps of xs must be finite.
+        """
+        if xs.shape[1] == 0:
+            return tf.zeros((tf.shape(xs)[0], 0, self.output_size), self.dtype), state
+        a = self.cell.project(xs)  # (B, T, I) -> (B, T, G*H), all steps at once
+        everything = tf.ones(tf.shape(xs)[:2], tf.bool) if valid is None else valid
+
+        def one_step(carried, now):
+            (_, state), (a_t, valid_t) = carried, now
+            h, new = self.cell.step(a_t, state)
+            if valid is not None:
+                new = keep(valid_t, new, state)
+                h = tf.where(valid_t[:, None], h, tf.zeros_like(h))
+            return h, new
+
+        steps = (time_first(a), tf.transpose(everything))
+        start = (tf.zeros((tf.shape(xs)[0], self.output_size), self.dtype), state)
+        ys, states = tf.scan(one_step, steps, start)  # all outputs and states, time first
+        return time_first(ys), tf.nest.map_structure(lambda part: part[-1], states)
+
+
+def time_first(xs):
+    """(B, T, ...) -> (T, B, ...), and back."""
+    return tf.transpose(xs, (1, 0, 2))
+
+
+class Stack(Layer):
+    """Layers one upon the other: each reads the outputs of the one below, step by step.
+
+    Its state is the tuple of its layers' states.
+    Raises ValueError if there is no layer, or if the sizes or dtypes of neighbours differ, or if
+    one layer stands in the list twice (its weights would be shared).
+
+    >>> from rnnlab.tensorflow import RNN, RNNCell, Stack
+    >>> from rnnlab.text import one_hot
+    >>> deep = Stack([RNN(RNNCell(4, 3, seed=0)), RNN(RNNCell(3, 2, seed=1))])
+    >>> ys, state = deep(one_hot(["hello"], vocabulary="helo"))
+    >>> tuple(ys.shape), [tuple(h.shape) for h in state]
+    ((1, 5, 2), [(1, 3), (1, 2)])
+    """
+
+    def __init__(self, layers):
+        super().__init__()
+        self.layers = checks.stack(layers)
+        self.input_size = self.layers[0].input_size
+        self.output_size = self.layers[-1].output_size
+
+    @property
+    def dtype(self):
+        """The dtype of the weights, by name."""
+        return self.layers[0].dtype
+
+    def initial_state(self, batch_size):
+        """The state before the first step: a tuple, one layer's state each."""
+        return tuple(layer.initial_state(batch_size) for layer in self.layers)
+
+    def check_state(self, state, batch_size):
+        """The tuple of the layers' states; ValueError or TypeError if it does not fit."""
+        parts = checks.parts("state", state, len(self.layers), "one layer's state each")
+        return tuple(
+            layer.check_state(part, batch_size)
+            for layer, part in zip(self.layers, parts, strict=True)
+        )
+
+    def named_weights(self):
+        """The weights by dotted name: ``layers.0.cell.W_x`` and so on."""
+        named = {}
+        for k, layer in enumerate(self.layers):
+            named |= prefixed(f"layers.{k}", layer.named_weights())
+        return named
+
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state."""
+        states = []
+        for layer, part in zip(self.layers, state, strict=True):
+            xs, part = layer.run(xs, part, valid)
+            states.append(part)
+        return xs, tuple(states)
+
+
+class Bidirectional(Layer):
+    """Two layers over the same inputs, one from each end (Schuster & Paliwal 1997).
+
+    The backward layer reads each row's valid part from its last step to its first; its outputs
+    are put back in order. Outputs: both, side by side, (B, T, fwd H + bwd H). State: the pair
+    (fwd state, bwd state), the second being the one after the row's *first* step.
+
+    >>> from rnnlab.tensorflow import RNN, Bidirectional, RNNCell
+    >>> from rnnlab.text import one_hot
+    >>> both = Bidirectional(RNN(RNNCell(4, 2, seed=0)), RNN(RNNCell(4, 2, seed=1)))
+    >>> ys, (fwd, bwd) = both(one_hot(["hello"], vocabulary="helo"))
+    >>> tuple(ys.shape), tuple(fwd.shape), tuple(bwd.shape)
+    ((1, 5, 4), (1, 2), (1, 2))
+    """
+
+    def __init__(self, fwd, bwd):
+        super().__init__()
+        self.fwd, self.bwd = checks.directions(fwd, bwd)
+        self.input_size = fwd.input_size
+        self.output_size = fwd.output_size + bwd.output_size
+
+    @property
+    def dtype(self):
+        """The dtype of the weights, by name."""
+        return self.fwd.dtype
+
+    def initial_state(self, batch_size):
+        """The states before the first step of each direction: a pair."""
+        return self.fwd.initial_state(batch_size), self.bwd.initial_state(batch_size)
+
+    def check_state(self, state, batch_size):
+        """The pair of the directions' states; ValueError or TypeError if it does not fit."""
+        fwd, bwd = checks.parts("state", state, 2, "the forward and the backward layer's state")
+        return (
+            self.fwd.check_state(fwd, batch_size),
+            self.bwd.check_state(bwd, batch_size),
+        )
+
+    def named_weights(self):
+        """The weights by dotted name: ``fwd.cell.W_x``, ``bwd.cell.W_x`` and so on."""
+        return prefixed("fwd", self.fwd.named_weights()) | prefixed("bwd", self.bwd.named_weights())
+
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state."""
+        turned = reversal(xs, valid)
+        ahead, fwd = self.fwd.run(xs, state[0], valid)
+        back, bwd = self.bwd.run(reverse(xs, turned), state[1], valid)
+        return tf.concat([ahead, reverse(back, turned)], axis=-1), (fwd, bwd)
+
+
+def reversal(xs, valid=None):
+    """For each row, the order (B, T) that reverses its valid part and leaves the padding."""
+    B, T = tf.shape(xs)[0], tf.shape(xs)[1]
+    t = tf.range(T)[None, :]
+    last = T if valid is None else tf.reduce_sum(tf.cast(valid, tf.int32), axis=1, keepdims=True)
+    return tf.broadcast_to(tf.where(t < last, last - 1 - t, t), (B, T))
+
+
+def reverse(xs, order):
+    """Take the steps of each row in the given order; the same order again undoes it."""
+    return tf.gather(xs, order, batch_dims=1)
+
+
+def build(cell_class, input_size, hidden_size, num_layers, bidirectional, seed, options):
+    """The usual stacks, as ``torch.nn`` and Keras build them: see :func:`LSTM`."""
+    num_layers = checks.size("num_layers", num_layers)
+    bidirectional = checks.flag("bidirectional", bidirectional)
+    width = hidden_size * 2 if bidirectional else hidden_size
+    layers = []
+    for k, level in enumerate(init.children(seed, num_layers)):
+        size = input_size if k == 0 else width
+        seeds = init.children(level, 2) if bidirectional else [level]
+        rows = [RNN(cell_class(size, hidden_size, seed=s, **options)) for s in seeds]
+        layers.append(Bidirectional(*rows) if bidirectional else rows[0])
+    return Stack(layers) if num_layers > 1 else layers[0]
+
+
+def SimpleRNN(
+    input_size, hidden_size, num_layers=1, bidirectional=False, *, seed=0, dtype="float32"
+):
+    """Vanilla recurrent layers: what ``torch.nn.RNN`` and ``keras.layers.SimpleRNN`` compute.
+
+    One layer is ``RNN(RNNCell(I, H))``; several are a ``Stack`` of them. With ``bidirectional``
+    every level is a ``Bidirectional`` of two and reads both directions of the level below.
+
+    >>> from rnnlab.tensorflow import SimpleRNN
+    >>> from rnnlab.text import one_hot
+    >>> ys, state = SimpleRNN(4, 2)(one_hot(["hello"], vocabulary="helo"))
+    >>> tuple(ys.shape), tuple(state.shape)
+    ((1, 5, 2), (1, 2))
+    """
+    options = {"dtype": dtype}
+    return build(RNNCell, input_size, hidden_size, num_layers, bidirectional, seed, options)
+
+
+def LSTM(input_size, hidden_size, num_layers=1, bidirectional=False, *, seed=0, dtype="float32"):
+    """Long short-term memory layers: what ``torch.nn.LSTM`` and ``keras.layers.LSTM`` compute.
+
+    One layer is ``RNN(LSTMCell(I, H))``; several are a ``Stack`` of them. With ``bidirectional``
+    every level is a ``Bidirectional`` of two and reads both directions of the level below.
+
+    >>> from rnnlab.tensorflow import LSTM
+    >>> from rnnlab.text import one_hot
+    >>> ys, state = LSTM(4, 2, num_layers=2)(one_hot(["hello"], vocabulary="helo"))
+    >>> tuple(ys.shape), [tuple(s.c.shape) for s in state]
+    ((1, 5, 2), [(1, 2), (1, 2)])
+    """
+    options = {"dtype": dtype}
+    return build(LSTMCell, input_size, hidden_size, num_layers, bidirectional, seed, options)
+
+
+def GRU(
+    input_size,
+    hidden_size,
+    num_layers=1,
+    bidirectional=False,
+    *,
+    reset_after=True,
+    seed=0,
+    dtype="float32",
+):
+    """Gated recurrent units: what ``torch.nn.GRU`` and ``keras.layers.GRU`` compute.
+
+    One layer is ``RNN(GRUCell(I, H))``; several are a ``Stack`` of them. With ``bidirectional``
+    every level is a ``Bidirectional`` of two and reads both directions of the level below.
+
+    >>> from rnnlab.tensorflow import GRU
+    >>> from rnnlab.text import one_hot
+    >>> ys, (fwd, bwd) = GRU(4, 2, bidirectional=True)(one_hot(["hello"], vocabulary="helo"))
+    >>> tuple(ys.shape), tuple(fwd.shape)
+    ((1, 5, 4), (1, 2))
+    """
+    options = {"reset_after": reset_after, "dtype": dtype}
+    return build(GRUCell, input_size, hidden_size, num_layers, bidirectional, seed, options)
+
+
+def get_weights(layer):
+    """A copy of all weights of a cell, layer or model: dict of NumPy arrays by dotted name.
+
+    >>> from rnnlab.tensorflow import LSTM, get_weights
+    >>> {name: w.shape for name, w in get_weights(LSTM(4, 2)).items()}
+    {'cell.W_x': (4, 8), 'cell.W_h': (2, 8), 'cell.b': (8,)}
+    """
+    return {name: weight.numpy().copy() for name, weight in layer.named_weights().items()}
+
+
+def set_weights(layer, weights):
+    """Copy weights into a cell, layer or model: all of them, or (on an error) none.
+
+    weights: dict of arrays as :func:`get_weights` gives it, from any of the three notations.
+    Raises ValueError if a name is missing or unknown, a shape differs or a value is not finite;
+    TypeError if a dtype differs.
+
+    >>> from rnnlab.tensorflow import LSTM, get_weights, set_weights
+    >>> one, other = LSTM(4, 2, seed=0), LSTM(4, 2, seed=1)
+    >>> set_weights(other, get_weights(one))
+    >>> bool((get_weights(other)["cell.W_x"] == get_weights(one)["cell.W_x"]).all())
+    True
+    """
+    named = layer.named_weights()
+    for name, value in check_weights(weights, get_weights(layer)).items():
+        named[name].assign(value)

@@ -1,0 +1,130 @@
+"""Models: a layer with a head on it, in TensorFlow."""
+
+import numpy as np
+import tensorflow as tf
+
+from rnnlab import checks, init
+from rnnlab.tensorflow.layers import detached, mask
+from rnnlab.text import Vocabulary, draw
+from rnnlab.weights import prefixed
+
+__all__ = ["CharLM", "sample"]
+
+
+class CharLM(tf.Module):
+    """A character language model: which character comes next, at every step.
+
+    logits, state = model(ids, state=None, lengths=None): token ids (B, T) become one-hot vectors
+    (B, T, V), the layer turns them into outputs (B, T, H), and a linear read-out into logits
+    (B, T, V). softmax(logits[b, t]) is the model's guess at character t + 1 of row b.
+
+    vocabulary: a Vocabulary of V symbols. layer: any layer that reads V features; not a
+    bidirectional one, which would see the answer. The read-out has weights of its own, ``W_y``
+    (H, V) and ``b_y`` (V,), drawn from ``seed``.
+    Raises ValueError or TypeError if the layer does not fit the vocabulary, or an id is outside it.
+
+    >>> from rnnlab.tensorflow import LSTM, CharLM
+    >>> from rnnlab.text import Vocabulary
+    >>> vocabulary = Vocabulary("helo")
+    >>> model = CharLM(vocabulary, LSTM(4, 8))
+    >>> logits, state = model([vocabulary.encode("hello")])
+    >>> tuple(logits.shape), tuple(state.h.shape)
+    ((1, 5, 4), (1, 8))
+    """
+
+    def __init__(self, vocabulary, layer, *, seed=0):
+        super().__init__()
+        self.vocabulary, self.layer = checks.language_model(vocabulary, layer, Vocabulary)
+        weights = init.dense(layer.output_size, len(vocabulary), seed=seed, dtype=layer.dtype)
+        for name, weight in weights.items():
+            setattr(self, name, tf.Variable(weight, name=name))
+
+    @property
+    def dtype(self):
+        """The dtype of the weights, by name."""
+        return self.layer.dtype
+
+    def named_weights(self):
+        """The weights by dotted name: ``layer.cell.W_x`` ... ``W_y``, ``b_y``."""
+        named = prefixed("layer", self.layer.named_weights())
+        return named | {"W_y": self.W_y, "b_y": self.b_y}
+
+    def __call__(self, ids, state=None, lengths=None):
+        """Token ids (B, T) -> logits (B, T, V) and the layer's state."""
+        ids = checks.id_batch("ids", ids, len(self.vocabulary))
+        ys, state = self.layer(self._inputs(ids), state, lengths)
+        return self._read_out(ys), state
+
+    def _inputs(self, ids):
+        return tf.one_hot(ids, len(self.vocabulary), dtype=self.dtype)
+
+    def _read_out(self, ys):
+        return tf.linalg.matmul(ys, self.W_y) + self.b_y
+
+    def loss(self, batch, state=None):
+        """Mean cross-entropy over the valid targets of a Batch, in nats: -> loss, state.
+
+        Raises ValueError if no target is valid: there is nothing to average over.
+        """
+        return self._loss(*self.check(batch, state))
+
+    def check(self, batch, state):
+        """What a graph can take: -> the batch as checked arrays, and a state, never ``None``."""
+        batch = checks.text_batch(batch, len(self.vocabulary))
+        B = len(batch.inputs)
+        state = self.layer.initial_state(B) if state is None else self.layer.check_state(state, B)
+        return batch, state
+
+    def _loss(self, batch, state):
+        """The loss of a checked batch; it may run inside a graph."""
+        logits, state = self._logits(batch, state)
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, logits)
+        if batch.lengths is None:
+            return tf.reduce_mean(nats), state
+        return tf.reduce_mean(nats[mask(batch.lengths, tf.shape(nats)[1])]), state
+
+    def _logits(self, batch, state):
+        ys, state = self.layer(self._inputs(batch.inputs), state, batch.lengths)
+        return self._read_out(ys), state
+
+    def gradients(self, batch, state=None):
+        """One step forward and back: -> loss, state, gradients by the weights' names.
+
+        The state that comes in counts as a constant: backpropagation ends at the batch's first
+        step (truncated backpropagation through time).
+        """
+        return self._gradients(*self.check(batch, state))
+
+    def _gradients(self, batch, state):
+        """The gradients for a checked batch; it may run inside a graph."""
+        named = self.named_weights()
+        with tf.GradientTape() as tape:
+            loss, state = self._loss(batch, detached(state))
+        grads = tape.gradient(loss, list(named.values()))
+        return loss, detached(state), dict(zip(named, grads, strict=True))
+
+
+def sample(model, prompt, length, *, temperature=1.0, seed=0):
+    """Let a character language model write on: the ``length`` characters after ``prompt``.
+
+    temperature: logits are divided by it; 0 takes the most likely character each time.
+    seed: of the draws; the same draws in the three notations.
+    Raises ValueError if the prompt is empty or holds a character outside the vocabulary, or the
+    temperature is negative.
+
+    >>> from rnnlab.tensorflow import LSTM, CharLM, sample
+    >>> from rnnlab.text import Vocabulary
+    >>> model = CharLM(Vocabulary("helo"), LSTM(4, 8))
+    >>> len(sample(model, "he", 10))
+    10
+    """
+    length = checks.size("length", length, minimum=0)
+    rng = init.generator(seed)
+    ids = model.vocabulary.encode(checks.prompt(prompt))
+    temperature = checks.number("temperature", temperature, minimum=0)
+    drawn, state = [], None
+    for _ in range(length):
+        logits, state = model(ids[None], state)
+        ids = np.array([draw(logits[0, -1], temperature, rng)])
+        drawn.append(ids[0])
+    return model.vocabulary.decode(np.array(drawn, np.int64))

@@ -1,0 +1,410 @@
+"""Text in: vocabularies, one-hot vectors, batches; and text out: drawing the next character.
+
+NumPy only; the three notations share it. Shapes: B rows, T steps, V symbols in the vocabulary.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnlab import checks
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "NGram",
+    "Streams",
+    "Vocabulary",
+    "batches",
+    "draw",
+    "endless",
+    "one_hot",
+    "split",
+    "streams",
+    "windows",
+]
+
+
+class Vocabulary:
+    """The symbols a model knows, each with its number (token id), 0 to V - 1, in the given order.
+
+    symbols: distinct characters, as a string or a list.
+    unknown: ``None``, and a character outside the vocabulary is a ValueError; or one more
+        character that is not among the symbols: it gets the last id and stands for all others.
+        Decoding cannot bring back what it stood for.
+    Raises ValueError if there is no symbol, a symbol stands twice or is not one character.
+
+    >>> vocabulary = Vocabulary("helo")
+    >>> vocabulary.encode("hello")
+    array([0, 1, 2, 2, 3])
+    >>> vocabulary.decode([0, 1, 2, 2, 3])
+    'hello'
+    >>> Vocabulary("helo", unknown="?").encode("help")
+    array([0, 1, 2, 4])
+    """
+
+    def __init__(self, symbols, unknown=None):
+        if not isinstance(symbols, (str, list, tuple)):
+            raise TypeError(
+                f"symbols must be a string or a list of characters, got {type(symbols).__name__}"
+            )
+        if len(symbols) == 0:
+            raise ValueError("symbols must hold at least one character, got none")
+        if unknown is not None:
+            symbols = [*symbols, unknown]
+        for symbol in symbols:
+            if not isinstance(symbol, str) or len(symbol) != 1:
+                raise ValueError(f"each symbol must be one character, got {symbol!r}")
+        self.symbols = "".join(symbols)
+        self.unknown = unknown
+        self._ids = {symbol: k for k, symbol in enumerate(self.symbols)}
+        if len(self._ids) < len(self.symbols):
+            twice = next(s for s in self.symbols if self.symbols.count(s) > 1)
+            raise ValueError(
+                f"each symbol must stand once, {twice!r} stands {self.symbols.count(twice)} "
+                "times; Vocabulary.from_text() takes any text"
+            )
+
+    @classmethod
+    def from_text(cls, text, unknown=None):
+        """The vocabulary of a text: its distinct characters, sorted.
+
+        >>> Vocabulary.from_text("hello").symbols
+        'ehlo'
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, got {type(text).__name__}")
+        if not text:
+            raise ValueError("text must not be empty: it has no characters to make symbols of")
+        return cls(sorted(set(text)), unknown)
+
+    def __len__(self):
+        return len(self.symbols)
+
+    def __contains__(self, symbol):
+        return symbol in self._ids
+
+    def __eq__(self, other):
+        same = isinstance(other, Vocabulary)
+        return same and (self.symbols, self.unknown) == (other.symbols, other.unknown)
+
+    def __hash__(self):
+        return hash((self.symbols, self.unknown))
+
+    def __repr__(self):
+        unknown = "" if self.unknown is None else f", unknown={self.unknown!r}"
+        return f"Vocabulary({self.symbols.removesuffix(self.unknown or '')!r}{unknown})"
+
+    def encode(self, text):
+        """Text -> token ids (T,), int64. ValueError at a character that has no id."""
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, got {type(text).__name__}")
+        if self.unknown is not None:
+            other = self._ids[self.unknown]
+            return np.array([self._ids.get(symbol, other) for symbol in text], np.int64)
+        try:
+            return np.array([self._ids[symbol] for symbol in text], np.int64)
+        except KeyError as error:
+            symbol = error.args[0]
+            raise ValueError(
+                f"text holds {symbol!r} at position {text.index(symbol)}, which is not in the "
+                f"vocabulary of {len(self)} symbols; leave it out, or build the vocabulary from "
+                "this text too, or with unknown='?' or some other unused character"
+            ) from None
+
+    def decode(self, ids):
+        """Token ids (T,) -> text. ValueError at an id outside 0 to V - 1."""
+        ids = checks.token_ids("ids", ids, len(self))
+        if ids.ndim != 1:
+            raise ValueError(
+                f"ids must have one axis (T,), got shape {ids.shape}; decode row by row"
+            )
+        return "".join(self.symbols[k] for k in ids)
+
+
+def one_hot(tokens, vocabulary, *, dtype="float32"):
+    """Tokens -> vectors with a single 1: the one at the token's id.
+
+    tokens: a string -> (T, V); a list of strings of one length -> (B, T, V); an array of token
+        ids of any shape -> that shape + (V,).
+    vocabulary: a Vocabulary, a string of its symbols, or V itself.
+    Raises ValueError for a character outside the vocabulary, an id outside 0 to V - 1, or
+    strings of different lengths.
+
+    >>> one_hot("he", vocabulary="helo")
+    array([[1., 0., 0., 0.],
+           [0., 1., 0., 0.]], dtype=float32)
+    >>> one_hot(["hello", "eolll"], vocabulary="helo").shape
+    (2, 5, 4)
+    >>> one_hot([[2, 0]], vocabulary=3).tolist()
+    [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
+    """
+    dtype = checks.float_dtype(dtype)
+    if isinstance(vocabulary, str):
+        vocabulary = Vocabulary(vocabulary)
+    if isinstance(vocabulary, Vocabulary):
+        size = len(vocabulary)
+        tokens = _encoded(tokens, vocabulary)
+    else:
+        size = checks.size("vocabulary", vocabulary)
+    ids = checks.token_ids("tokens", tokens, size)
+    return np.eye(size, dtype=dtype)[ids]
+
+
+def _encoded(tokens, vocabulary):
+    """Strings to ids; ids stay as they are."""
+    if isinstance(tokens, str):
+        return vocabulary.encode(tokens)
+    if isinstance(tokens, (list, tuple)) and tokens and all(isinstance(t, str) for t in tokens):
+        rows = [vocabulary.encode(row) for row in tokens]
+        if len({len(row) for row in rows}) > 1:
+            raise ValueError(
+                f"the strings in tokens must have one length, got {[len(row) for row in rows]}; "
+                "pad them to one"
+            )
+        return np.stack(rows)
+    return tokens
+
+
+class Batch(NamedTuple):
+    """What one training step reads.
+
+    inputs (B, T), targets (B, T): token ids; target t is what should follow input t.
+    lengths: (B,) ints or ``None``, the valid steps of each row.
+    carry: whether row b goes on where row b of the batch before ended, so that the state must be
+        carried over and not begin anew.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    lengths: np.ndarray | None = None
+    carry: bool = False
+
+
+def split(ids, fraction=0.9):
+    """Cut a sequence in two by position: the first part to train on, the rest to validate on.
+
+    Never at random: neighbours overlap in meaning, and a model that has seen both sides of a
+    passage is not tested by it.
+
+    >>> [part.tolist() for part in split(np.arange(5), 0.6)]
+    [[0, 1, 2], [3, 4]]
+    """
+    fraction = checks.number("fraction", fraction, above=0, below=1)
+    cut = int(len(ids) * fraction)
+    return ids[:cut], ids[cut:]
+
+
+def windows(ids, length):
+    """All windows of a sequence: inputs (N, T) and targets (N, T), one character later.
+
+    N = len(ids) - T: every window that has a next character.
+    Raises ValueError if the window is longer than the sequence allows.
+
+    >>> inputs, targets = windows([0, 1, 2, 3], length=2)
+    >>> inputs.tolist(), targets.tolist()
+    ([[0, 1], [1, 2]], [[1, 2], [2, 3]])
+    """
+    ids, length = _sequence(ids), checks.size("length", length)
+    if length >= len(ids):
+        raise ValueError(
+            f"length must be at most {len(ids) - 1} for a sequence of {len(ids)} tokens (the last "
+            f"one is only a target), got {length}"
+        )
+    rows = np.lib.stride_tricks.sliding_window_view(ids, length + 1)
+    return rows[:, :-1], rows[:, 1:]
+
+
+def _sequence(ids):
+    """Token ids as one axis of int64."""
+    if isinstance(ids, str):
+        raise TypeError("ids must be token ids, got text; encode it with Vocabulary.encode")
+    array = checks.token_ids("ids", ids, np.iinfo(np.int64).max)
+    if array.ndim != 1:
+        raise ValueError(f"ids must have one axis, got shape {array.shape}")
+    return array
+
+
+class Batches:
+    """Windows in batches, in a new random order each time round: see :func:`batches`."""
+
+    def __init__(self, inputs, targets, batch_size, seed):
+        self.inputs, self.targets = inputs, targets
+        self.batch_size, self.seed = batch_size, seed
+
+    def __len__(self):
+        return -(-len(self.inputs) // self.batch_size)
+
+    def epoch(self, k):
+        """The batches of the k-th time through the data."""
+        order = np.random.default_rng([self.seed, k]).permutation(len(self.inputs))
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield Batch(self.inputs[rows], self.targets[rows])
+
+    def __iter__(self):
+        return self.epoch(0)
+
+
+def batches(inputs, targets, batch_size, *, seed=0):
+    """Shuffled batches of rows that do not depend on each other, such as :func:`windows` gives.
+
+    The last batch may be smaller. Iterating gives one pass; :func:`endless` goes on, with another
+    order each time round, which depends on the seed alone.
+    Raises ValueError if inputs and targets differ in shape or hold nothing.
+
+    >>> rows = batches(*windows(np.arange(6), length=2), batch_size=3)
+    >>> [batch.inputs.shape for batch in rows]
+    [(3, 2), (1, 2)]
+    """
+    inputs, targets = np.asarray(inputs), np.asarray(targets)
+    if inputs.shape != targets.shape or len(inputs) == 0:
+        raise ValueError(
+            f"inputs and targets must be of one shape and hold at least one row, got "
+            f"{inputs.shape} and {targets.shape}"
+        )
+    seed = checks.size("seed", seed, minimum=0)
+    return Batches(inputs, targets, checks.size("batch_size", batch_size), seed)
+
+
+class Streams:
+    """Contiguous batches for carried state: see :func:`streams`."""
+
+    def __init__(self, ids, batch_size, length):
+        self.length = length
+        n = (len(ids) - 1) // batch_size
+        self.inputs = ids[: batch_size * n].reshape(batch_size, n)
+        self.targets = ids[1 : batch_size * n + 1].reshape(batch_size, n)
+
+    def __len__(self):
+        return -(-self.inputs.shape[1] // self.length)
+
+    def __iter__(self):
+        for start in range(0, self.inputs.shape[1], self.length):
+            part = slice(start, start + self.length)
+            yield Batch(self.inputs[:, part], self.targets[:, part], carry=start > 0)
+
+
+def streams(ids, batch_size, length):
+    """Cut a sequence into B parallel tracks and read them side by side, T steps at a time.
+
+    Row b of a batch goes on where row b of the one before ended (``carry`` is True but for the
+    first), so the state can be carried: truncated backpropagation through time (Williams & Peng
+    1990). Targets are the next characters. Up to B - 1 tokens at the end are left out; the last
+    batch may be shorter than T.
+    Raises ValueError if the sequence is too short for B tracks of one step.
+
+    >>> for batch in streams(np.arange(9), batch_size=2, length=3):
+    ...     print(batch.inputs.tolist(), batch.carry)
+    [[0, 1, 2], [4, 5, 6]] False
+    [[3], [7]] True
+    """
+    ids = _sequence(ids)
+    batch_size, length = checks.size("batch_size", batch_size), checks.size("length", length)
+    if len(ids) <= batch_size:
+        raise ValueError(
+            f"ids must hold more than batch_size = {batch_size} tokens (each track needs an input "
+            f"and a target), got {len(ids)}"
+        )
+    return Streams(ids, batch_size, length)
+
+
+def endless(batches):
+    """Go through batches again and again; in a new order each time where they have ``epoch(k)``.
+
+    Raises ValueError if a pass gives no batch, as a generator does the second time.
+    """
+    if not isinstance(batches, Iterable):
+        raise TypeError(f"batches must be iterable, got {type(batches).__name__}")
+    k = 0
+    while True:
+        empty = True
+        for batch in batches.epoch(k) if hasattr(batches, "epoch") else batches:
+            empty = False
+            yield batch if isinstance(batch, Batch) else Batch(*batch)
+        if empty:
+            raise ValueError(
+                f"batches gave nothing in pass {k}; a generator can be read once only: pass a "
+                "list, or what batches() or streams() return"
+            )
+        k += 1
+
+
+def draw(logits, temperature, rng):
+    """Draw one token id from logits (V,); the same draw in the three notations.
+
+    temperature: logits are divided by it first. Below 1 the likely becomes likelier, above 1 the
+        odds even out, 0 takes the most likely.
+    """
+    temperature = checks.number("temperature", temperature, minimum=0)
+    logits = np.asarray(logits, np.float64)
+    if temperature == 0:
+        return int(np.argmax(logits))
+    weights = np.exp((logits - logits.max()) / temperature)
+    cumulated = np.cumsum(weights)
+    return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
+
+
+class NGram:
+    """A yardstick without training: the next character from the n - 1 before it, by counting.
+
+    Witten-Bell interpolation (1991): with c the counts after a context h, and D(h) the number of
+    different characters seen after it,
+
+        p(x | h) = (c(h x) + D(h) p(x | h without its first character)) / (c(h) + D(h))
+
+    and below the 1-gram stands the uniform distribution over the V symbols.
+
+    order: n, at least 0; 0 is uniform. ids: token ids to count.
+
+    >>> model = NGram(2, np.array([0, 1, 0, 1, 0]), size=2)
+    >>> round(model.loss(np.array([0, 1, 0])), 3)  # nats for each character
+    0.308
+    """
+
+    def __init__(self, order, ids, size):
+        self.order = checks.size("order", order, minimum=0)
+        self.size = checks.size("size", size)
+        ids = checks.token_ids("ids", ids, self.size)
+        self._counts = []
+        for n in range(1, self.order + 1):
+            grams, counts = np.unique(self._codes(ids, n), return_counts=True)
+            contexts, first, seen = np.unique(
+                grams // self.size, return_index=True, return_counts=True
+            )
+            totals = np.add.reduceat(counts, first) if len(first) else counts
+            self._counts.append((grams, counts, contexts, totals, seen))
+
+    def _codes(self, ids, n):
+        """Each run of n tokens as one number: (len - n + 1,)."""
+        codes = np.zeros(max(len(ids) - n + 1, 0), np.int64)
+        for k in range(n):
+            codes = codes * self.size + ids[k : k + len(codes)]
+        return codes
+
+    def probabilities(self, ids):
+        """The probability given to each token of ids (T,), from those before it in ids: (T,)."""
+        ids = checks.token_ids("ids", ids, self.size)
+        p = np.full(len(ids), 1.0 / self.size)
+        for n, (grams, counts, contexts, totals, seen) in enumerate(self._counts, start=1):
+            codes = self._codes(ids, n)
+            hits = _lookup(grams, counts, codes)
+            total = _lookup(contexts, totals, codes // self.size)
+            different = _lookup(contexts, seen, codes // self.size)
+            tail = p[n - 1 :]  # the first n - 1 tokens have no context of this length
+            known = total > 0
+            tail[known] = ((hits + different * tail) / np.maximum(total + different, 1))[known]
+        return p
+
+    def loss(self, ids):
+        """Mean of -log p over the tokens of ids, in nats for each character."""
+        return float(-np.log(self.probabilities(ids)).mean())
+
+
+def _lookup(keys, values, wanted):
+    """The value at each wanted key (keys are sorted), 0 where there is none."""
+    if len(keys) == 0:
+        return np.zeros(len(wanted), np.int64)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, values[at], 0)

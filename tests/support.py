@@ -1,0 +1,158 @@
+"""What the tests share: the three notations side by side, and networks with random weights."""
+
+import importlib
+
+import numpy as np
+import tensorflow as tf
+import torch
+
+FRAMEWORKS = ["numpy", "torch", "tensorflow"]
+CELLS = ["RNNCell", "LSTMCell", "GRUCell", "GRUCell before"]
+
+
+def lab(framework):
+    """The package of one notation."""
+    return importlib.import_module(f"rnnlab.{framework}")
+
+
+def cell(framework, kind, input_size, hidden_size, *, seed=0, dtype="float64"):
+    """A cell by its name; "GRUCell before" is the one that resets before the product."""
+    name, *before = kind.split()
+    options = {"reset_after": False} if before else {}
+    return getattr(lab(framework), name)(input_size, hidden_size, seed=seed, dtype=dtype, **options)
+
+
+ARCHITECTURES = ["one", "stack", "both", "stack of both", "both of stacks"]
+
+
+def network(framework, kind, architecture, input_size=3, hidden_size=4, dtype="float64"):
+    """A layer of the given architecture, every cell with a seed of its own."""
+    m = lab(framework)
+
+    def layer(size, seed):
+        return m.RNN(cell(framework, kind, size, hidden_size, seed=seed, dtype=dtype))
+
+    H = hidden_size
+    if architecture == "one":
+        return layer(input_size, 0)
+    if architecture == "stack":
+        return m.Stack([layer(input_size, 0), layer(H, 1), layer(H, 2)])
+    if architecture == "both":
+        return m.Bidirectional(layer(input_size, 0), layer(input_size, 1))
+    if architecture == "stack of both":
+        return m.Stack(
+            [
+                m.Bidirectional(layer(input_size, 0), layer(input_size, 1)),
+                m.Bidirectional(layer(2 * H, 2), layer(2 * H, 3)),
+            ]
+        )
+    if architecture == "both of stacks":
+        return m.Bidirectional(
+            m.Stack([layer(input_size, 0), layer(H, 1)]),
+            m.Stack([layer(input_size, 2), layer(H, 3)]),
+        )
+    raise ValueError(architecture)
+
+
+def randomise(framework, layer, seed=0, scale=0.6):
+    """Give every weight a value of its own, biases too, so that no two parts can be mistaken."""
+    m = lab(framework)
+    rng = np.random.default_rng(seed)
+    weights = m.get_weights(layer)
+    m.set_weights(
+        layer,
+        {n: rng.normal(scale=scale, size=weights[n].shape).astype(weights[n].dtype)
+         for n in sorted(weights)},
+    )  # fmt: skip
+    return layer
+
+
+def flat(state):
+    """The arrays of a state, in order, whatever its nesting."""
+    if isinstance(state, (tuple, list)):
+        return [array for part in state for array in flat(part)]
+    return [as_numpy(state)]
+
+
+def as_numpy(x):
+    """An array, from any of the three."""
+    if isinstance(x, torch.Tensor):
+        return x.detach().numpy()
+    return np.asarray(x)
+
+
+def rebuild(state, arrays):
+    """The given arrays in the form of a state (the reverse of :func:`flat`)."""
+    arrays = iter(arrays)
+
+    def fill(part):
+        if hasattr(part, "_fields"):
+            return type(part)(*(fill(p) for p in part))
+        if isinstance(part, (tuple, list)):
+            return tuple(fill(p) for p in part)
+        return next(arrays)
+
+    return fill(state)
+
+
+def random_state(layer, batch_size, rng, dtype="float64"):
+    """A state of the layer's form with random numbers, as NumPy arrays."""
+    start = layer.initial_state(batch_size)
+    return rebuild(start, [rng.normal(size=a.shape).astype(dtype) * 0.5 for a in flat(start)])
+
+
+def gradients(framework, layer, xs, state, lengths, weight_ys, weight_state):
+    """Gradients of a scalar made of every output and every part of the final state.
+
+    -> dict with "xs", "state 0", ... and the weights' names.
+    """
+    if framework == "numpy":
+        valid = None
+        if lengths is not None:
+            valid = np.arange(xs.shape[1]) < np.asarray(lengths)[:, None]
+            xs = np.where(valid[:, :, None], xs, 0.0)
+        _, _, tape = layer.record(xs, state, valid)
+        dstate = rebuild(state, weight_state)
+        dxs, dstate, grads = layer.backward(tape, weight_ys, dstate)
+        return grads | {"xs": dxs} | {f"state {k}": g for k, g in enumerate(flat(dstate))}
+    if framework == "torch":
+        xs = torch.tensor(xs, requires_grad=True)
+        parts = [torch.tensor(a, requires_grad=True) for a in flat(state)]
+        ys, final = layer(xs, rebuild(state, parts), lengths)
+        total = (ys * torch.tensor(weight_ys)).sum()
+        for part, weight in zip(_tensors(final), weight_state, strict=True):
+            total = total + (part * torch.tensor(weight)).sum()
+        named = dict(layer.named_parameters())
+        grads = torch.autograd.grad(total, [xs, *parts, *named.values()])
+        names = ["xs", *(f"state {k}" for k in range(len(parts))), *named]
+        return {n: g.numpy() for n, g in zip(names, grads, strict=True)}
+    xs = tf.constant(xs)
+    parts = [tf.constant(a) for a in flat(state)]
+    with tf.GradientTape() as tape:
+        tape.watch([xs, *parts])
+        ys, final = layer(xs, rebuild(state, parts), lengths)
+        total = tf.reduce_sum(ys * weight_ys)
+        for part, weight in zip(_tensors(final), weight_state, strict=True):
+            total += tf.reduce_sum(part * weight)
+    named = layer.named_weights()
+    grads = tape.gradient(total, [xs, *parts, *named.values()])
+    names = ["xs", *(f"state {k}" for k in range(len(parts))), *named]
+    return {n: g.numpy() for n, g in zip(names, grads, strict=True)}
+
+
+def _tensors(state):
+    if isinstance(state, (tuple, list)):
+        return [t for part in state for t in _tensors(part)]
+    return [state]
+
+
+def close(one, other, tolerance=1e-10):
+    """Assert that two arrays, or lists of them, agree within an absolute tolerance."""
+    if isinstance(one, (list, tuple)):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            close(a, b, tolerance)
+        return
+    one, other = as_numpy(one), as_numpy(other)
+    assert one.shape == other.shape
+    np.testing.assert_allclose(one, other, rtol=0, atol=tolerance, equal_nan=False)

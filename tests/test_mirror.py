@@ -1,0 +1,71 @@
+"""Who knows one of the three folders knows all: the same names, signatures and docstrings."""
+
+import importlib
+import inspect
+
+import pytest
+
+FILES = ["cells", "layers", "models", "training"]
+OTHERS = ["torch", "tensorflow"]
+# NumPy has no automatic gradients: its way back is written out, in methods that the others lack.
+NUMPY_ONLY = {"backward", "record", "step_back", "weight_grads"}
+
+
+def module(framework, file=None):
+    return importlib.import_module(".".join(filter(None, ["rnnlab", framework, file])))
+
+
+def public(framework):
+    """Every public object of one notation, by name."""
+    return {name: getattr(module(framework), name) for name in module(framework).__all__}
+
+
+def methods(cls):
+    """The public methods and properties that a class has from this package, and the call."""
+    found = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("rnnlab."):
+            found |= {
+                "__call__" if name == "forward" else name: value
+                for name, value in vars(base).items()
+                if name in ("__call__", "__init__", "forward") or not name.startswith("_")
+            }
+    return found
+
+
+@pytest.mark.parametrize("framework", OTHERS)
+def test_the_same_names(framework):
+    assert module(framework).__all__ == module("numpy").__all__
+    for file in FILES:
+        assert module(framework, file).__all__ == module("numpy", file).__all__
+    listed = {name for file in FILES for name in module("numpy", file).__all__}
+    assert listed == set(module("numpy").__all__)
+
+
+@pytest.mark.parametrize("framework", OTHERS)
+@pytest.mark.parametrize("name", module("numpy").__all__)
+def test_the_same_signature_and_docstring(framework, name):
+    ours, other = public("numpy")[name], public(framework)[name]
+    assert inspect.signature(other) == inspect.signature(ours)
+    assert other.__doc__ == ours.__doc__.replace("rnnlab.numpy", f"rnnlab.{framework}")
+
+
+@pytest.mark.parametrize("framework", OTHERS)
+@pytest.mark.parametrize("name", [n for n, o in public("numpy").items() if inspect.isclass(o)])
+def test_the_same_methods(framework, name):
+    ours, other = methods(public("numpy")[name]), methods(public(framework)[name])
+    shared = {n for n, o in ours.items() if callable(o)} & set(other)
+    expected = {n for n, o in ours.items() if callable(o)} - NUMPY_ONLY
+    assert expected - {"named_weights"} <= shared  # torch has named_parameters instead
+    for method in shared:
+        assert inspect.signature(other[method]) == inspect.signature(ours[method]), method
+        if method in ("step", "project", "initial_state", "__call__"):
+            assert other[method].__doc__ == ours[method].__doc__ or method == "check_state"
+
+
+@pytest.mark.parametrize("framework", ["numpy", *OTHERS])
+def test_everything_public_has_an_example_that_runs_as_a_doctest(framework):
+    without = {"Adam", "LSTMState", "clip_by_global_norm", "evaluate"}
+    for name, value in public(framework).items():
+        assert value.__doc__, name
+        assert (">>>" in value.__doc__) == (name not in without), name
