@@ -7,9 +7,7 @@ from pathlib import Path
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # in a notebook, pooch's progress bar misses ipywidgets
-    import pooch
-
-__all__ = ["load", "names"]
+    __all__ = ["load", "names"]
 
 _TEXTS = {
     # Antoine de Saint-Exupéry's saying, in the wording of the lecture's labs 12-3 and 12-4
@@ -65,6 +63,8 @@ def _path(name):
     folder = os.environ.get("RNNLAB_DATA")
     if folder and (Path(folder) / corpus["file"]).exists():
         return Path(folder) / corpus["file"]
+    import pooch  # here, for it takes long to import and is seldom needed
+
     cache = pooch.os_cache("rnnlab")
     if (cache / corpus["file"]).exists():
         return cache / corpus["file"]

@@ -1,0 +1,81 @@
+# `make` lists the commands. Each sets up what it needs in .venv, and does nothing twice.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PAGE := _build/html/index.html
+
+# For every notebook and test: one thread (two workers share the cores) and a quiet TensorFlow that
+# adds in one order. All can be set from outside.
+OMP_NUM_THREADS ?= 1
+OPENBLAS_NUM_THREADS ?= 1
+TF_CPP_MIN_LOG_LEVEL ?= 3
+TF_ENABLE_ONEDNN_OPTS ?= 0
+export OMP_NUM_THREADS OPENBLAS_NUM_THREADS TF_CPP_MIN_LOG_LEVEL TF_ENABLE_ONEDNN_OPTS
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
+	$(wildcard chapters/* assets/* _ext/*.py) $(shell find rnnlab -name '*.py')
+
+.PHONY: help book test lint chapters notebooks lab format clean
+.DEFAULT_GOAL := help
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: _build/.done ## build the HTML book from the stored outputs
+	@echo "$(if $(BUILT),The book is built,The book is up to date): file://$(CURDIR)/$(PAGE)"
+
+test: $(VENV)/.all ## check everything: lint, unit tests, doctests, every output of every chapter
+	@$(BIN)/python tools/check.py
+
+lint: $(VENV)/.all ## check the style of code and notebooks
+	@$(BIN)/python tools/check.py lint
+
+chapters: $(VENV)/.all ## run the chapters and compare their outputs (one: make chapters ONLY=02_cells)
+	@$(BIN)/python tools/check.py chapters $(ONLY)
+
+notebooks: $(VENV)/.all ## run the chapters and store their outputs (one: make notebooks ONLY=02_cells)
+	@$(BIN)/python tools/notebooks.py $(ONLY)
+
+lab: $(VENV)/.lab ## open the chapters in JupyterLab
+	@$(BIN)/jupyter lab chapters
+
+format: $(VENV)/.all ## put code and notebooks into the common format
+	@$(BIN)/ruff check --fix --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+clean: ## remove what was built, but not .venv
+	@rm -rf _build build rnnlab.egg-info .pytest_cache .ruff_cache chapters/.ruff_cache .hypothesis .coverage
+
+# A build from nothing takes seconds. An incremental one would not repeat the warnings of pages that
+# did not change, and so pass the second time.
+_build/.done: $(VENV)/.book $(BOOK_SOURCES)
+	@rm -rf _build
+	@$(BIN)/jupyter-book build . -W -n --keep-going --all -q
+	@touch $@
+	$(eval BUILT := yes)
+
+# The files .venv/.* are written last: an interrupted installation is taken up again.
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and \
+		f"rnnlab needs Python 3.11 or newer, and $(PYTHON) is {v}: make PYTHON=/path/to/python3.11")'
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.book: requirements-book.txt | $(VENV)/.created
+	@echo "Installing what builds the book ..."
+	@$(BIN)/python -m pip install --quiet -r requirements-book.txt
+	@touch $@
+
+$(VENV)/.all: requirements.txt requirements-book.txt pyproject.toml | $(VENV)/.created
+	@echo "Installing what runs the chapters and the tests (torch and TensorFlow take a while) ..."
+	@$(BIN)/python -m pip install --quiet -r requirements.txt -e .
+	@touch $(VENV)/.book $@
+
+$(VENV)/.lab: $(VENV)/.all
+	@echo "Installing JupyterLab ..."
+	@$(BIN)/python -m pip install --quiet 'jupyterlab>=4,<5'
+	@touch $@

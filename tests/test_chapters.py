@@ -1,0 +1,227 @@
+"""The stored notebooks are complete and honest: what nbval would pass unseen is caught here."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import conftest
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = sorted(ROOT.glob("chapters/*.ipynb"))
+TAGS = {
+    "pytorch",
+    "tensorflow",
+    "hide-input",
+    "hide-output",
+    "remove-input",
+    "remove-output",
+    "remove-cell",
+    "raises-exception",
+    "nbval-ignore-output",
+}
+OF_A_MACHINE = re.compile(
+    r"(?<![\w.:/])/(?:home|root|tmp|usr|var|opt|mnt|Users)/\w|[A-Z]:\\\\?Users"
+    rf"|{re.escape(str(ROOT))}|{re.escape(str(Path.home()))}\b"
+)
+
+
+def problems(path):
+    """Yield what is wrong with a stored notebook, each with the number of its cell."""
+    cells = nbformat.read(path, as_version=4).cells
+    executed = 0
+    for number, cell in enumerate(cells, start=1):
+        if cell.cell_type == "code":
+            executed += 1
+            found = code_problems(cell, executed)
+        else:
+            found = text_problems(cell.source)
+        if "remove-cell" in cell.metadata.get("tags", []) and number > 1:
+            yield f"{path.name}, cell {number}: removed; only the first cell, which sets up, may be"
+        yield from (f"{path.name}, cell {number}: {problem}" for problem in found)
+    yield from (f"{path.name}, cell {number}: {problem}" for number, problem in twins(cells))
+
+
+def code_problems(cell, expected_count):
+    tags = set(cell.metadata.get("tags", []))
+    lines = cell.source.splitlines()
+    if not cell.source.strip():
+        yield "empty"
+    if cell.execution_count != expected_count:
+        yield f"execution count is {cell.execution_count}, not {expected_count}"
+    if max(map(len, lines), default=0) > 79:
+        yield "a code line longer than 79 characters"
+    if OF_A_MACHINE.search(cell.source):
+        yield "an absolute path"
+    if unknown := tags - TAGS:
+        yield f"unknown tags {sorted(unknown)}"
+    if re.search(r"#\s*(?:NBVAL|PYTEST_VALIDATE)_", cell.source):
+        yield "an nbval comment; use a tag"
+    if "nbval-ignore-output" in tags and not has_assert(lines):
+        yield "excused from comparison without an assert"
+    yield from output_problems(cell, tags)
+
+
+def has_assert(lines):
+    python = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
+    return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(python)))
+
+
+def output_problems(cell, tags):
+    for output in cell.outputs:
+        data = output.get("data", {})
+        text = "".join(
+            [output.get("text", ""), data.get("text/plain", ""), data.get("text/html", "")]
+        )
+        if output.get("name") == "stderr":
+            yield "stored stderr"
+        if output.output_type == "error" and "raises-exception" not in tags:
+            yield "a stored error"
+        if re.search(r"\w*Warning:", text):
+            yield "a stored warning"
+        if OF_A_MACHINE.search(text + "".join(output.get("traceback", []))):
+            yield "an absolute path in an output"
+        if any(mime.startswith("image/") for mime in data):
+            yield from figure_problems(cell, data)
+
+
+def figure_problems(cell, data):
+    if "image/svg+xml" not in data:
+        yield "a figure that is not SVG"
+    if not cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "").strip():
+        yield "a figure without alt text (mystnb.image.alt)"
+    if cell.source.splitlines()[-1:] != ["plt.show()"]:
+        yield "draws, but does not end in plt.show()"
+
+
+def text_problems(source):
+    if re.search(r"!\[\s*\]\(", source):
+        yield "a picture without alt text"
+    for options in re.findall(r"\{(?:figure|image)\}.*\n((?::.*\n)*)", source):
+        if not re.search(r"^:alt: *\S", options, flags=re.MULTILINE):
+            yield "a picture without alt text"
+    if OF_A_MACHINE.search(source):
+        yield "an absolute path"
+
+
+def twins(cells):
+    """Each block of pytorch cells must be directly followed by a block of tensorflow cells."""
+    before = None
+    for number, cell in enumerate([*cells, new_markdown_cell()], start=1):
+        tags = cell.metadata.get("tags", [])
+        now = next((tag for tag in ("pytorch", "tensorflow") if tag in tags), None)
+        if before == "pytorch" and now is None:
+            yield number - 1, "tagged pytorch, without a tensorflow cell after it"
+        if now == "tensorflow" and before is None:
+            yield number, "tagged tensorflow, without a pytorch cell before it"
+        before = now
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_chapter(path):
+    assert not list(problems(path))
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    notebooks = [str(path.relative_to(ROOT).with_suffix("")) for path in CHAPTERS]
+    assert sorted(name for name in listed if re.match(r"chapters/\d", name)) == notebooks
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(FileNotFoundError("not here"), "not here"), (ValueError("wrong hash"), "")],
+)
+def test_only_a_corpus_that_cannot_be_had_is_skipped(monkeypatch, error, reason):
+    def load(name):
+        raise error
+
+    monkeypatch.setattr(conftest.data, "load", load)
+    assert conftest.missing.__wrapped__("shakespeare") == reason
+
+
+# The lint notices: each tampering below makes a good notebook a bad one.
+
+FIGURE = {"mystnb": {"image": {"alt": "A line that rises."}}}
+
+
+def good():
+    def code(source, count, outputs=(), **metadata):
+        return new_code_cell(
+            source, execution_count=count, outputs=list(outputs), metadata=metadata
+        )
+
+    svg = new_output("display_data", {"image/svg+xml": "<svg/>", "text/plain": "<Figure>"})
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# A chapter\n\n![A loop.](../assets/loop.svg)"),
+            code("print(1)", 1, [new_output("stream", name="stdout", text="1\n")]),
+            code("plt.plot([1, 2])\nplt.show()", 2, [svg], **FIGURE),
+            code("1", 3, tags=["pytorch"]),
+            code("1", 4, tags=["tensorflow"]),
+            code("%time x = 1\nassert x == 1", 5, tags=["nbval-ignore-output"]),
+        ]
+    )
+
+
+def set_source(number, source):
+    return lambda cells: cells[number].update(source=source)
+
+
+def set_tags(number, *tags):
+    return lambda cells: cells[number].metadata.update(tags=list(tags))
+
+
+def add_output(number, *arguments, **fields):
+    return lambda cells: cells[number].outputs.append(new_output(*arguments, **fields))
+
+
+TAMPERINGS = {
+    "execution count is None": lambda cells: cells[1].update(execution_count=None),
+    "execution count is 7, not 3": lambda cells: cells[3].update(execution_count=7),
+    "execution count is 1, not 2": lambda cells: cells.insert(
+        2, new_code_cell("1", execution_count=1)
+    ),
+    "empty": set_source(1, ""),
+    "longer than 79": set_source(1, "x = " + "1" * 76),
+    "an absolute path": set_source(1, 'open("/home/someone/x.txt")'),
+    "cell 1: an absolute path": set_source(0, "See /tmp/plan.txt."),
+    "an absolute path in an output": add_output(1, "stream", text=f"{ROOT}/x.py:3\n"),
+    "unknown tags ['nbval-skip']": set_tags(1, "nbval-skip"),
+    "unknown tags ['pytroch']": set_tags(1, "pytroch"),
+    "cell 2: removed": set_tags(1, "remove-cell"),
+    "an nbval comment": set_source(1, "# NBVAL_SKIP\nprint(1)"),
+    "without an assert": set_tags(1, "nbval-ignore-output"),
+    "stored stderr": add_output(1, "stream", name="stderr", text="boo\n"),
+    "a stored error": add_output(1, "error", ename="E", evalue="e", traceback=[]),
+    "a stored warning": add_output(1, "stream", name="stdout", text="UserWarning: boo\n"),
+    "not SVG": lambda cells: cells[2].outputs[0].update(data={"image/png": "iVBO"}),
+    "a figure without alt text": lambda cells: cells[2].metadata.pop("mystnb"),
+    "does not end in plt.show()": set_source(2, "plt.plot([1, 2]);"),
+    "a picture without alt text": set_source(0, "![](../assets/loop.svg)"),
+    "cell 1: a picture without alt": set_source(0, "```{figure} x.svg\n:name: x\n```"),
+    "without a tensorflow cell after it": lambda cells: cells.insert(4, new_markdown_cell("Or:")),
+    "without a pytorch cell before it": set_tags(3),
+}
+
+
+def check(notebook, folder):
+    path = folder / "chapter.ipynb"
+    nbformat.write(notebook, path)
+    return list(problems(path))
+
+
+def test_a_good_notebook_passes(tmp_path):
+    assert check(good(), tmp_path) == []
+
+
+@pytest.mark.parametrize("expected", TAMPERINGS)
+def test_tampering_is_noticed(expected, tmp_path):
+    notebook = good()
+    TAMPERINGS[expected](notebook.cells)
+    assert any(expected in problem for problem in check(notebook, tmp_path))
