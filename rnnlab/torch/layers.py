@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rnnlab import checks, init
+from rnnlab.torch import fused
 from rnnlab.torch.cells import GRUCell, LSTMCell, RNNCell, dtype_name, tensor
 from rnnlab.weights import check_weights
 
@@ -105,6 +106,7 @@ class RNN(Layer):
         super().__init__()
         self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
+        self.by_hand = True  # False: the loop below and autograd; the same numbers, slower
 
     @property
     def dtype(self):
@@ -125,6 +127,8 @@ class RNN(Layer):
         ``valid`` (B, T) says which steps count; ``None``: all. Padded steps of xs must be finite.
         """
         a = self.cell.project(xs)  # (B, T, I) -> (B, T, G*H), all steps at once
+        if self.by_hand and a.shape[1] > 0 and fused.serves(self.cell):
+            return fused.run(self.cell, a, state, valid)
         ys = []
         for t, a_t in enumerate(a.unbind(dim=1)):
             h, new = self.cell.step(a_t, state)
