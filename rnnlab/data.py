@@ -5,9 +5,7 @@ import os
 import warnings
 from pathlib import Path
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # in a notebook, pooch's progress bar misses ipywidgets
-    __all__ = ["load", "names"]
+__all__ = ["load", "names"]
 
 _TEXTS = {
     # Antoine de Saint-Exupéry's saying, in the wording of the lecture's labs 12-3 and 12-4
@@ -63,12 +61,15 @@ def _path(name):
     folder = os.environ.get("RNNLAB_DATA")
     if folder and (Path(folder) / corpus["file"]).exists():
         return Path(folder) / corpus["file"]
-    import pooch  # here, for it takes long to import and is seldom needed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook, pooch's progress bar misses ipywidgets
+        import pooch  # here, for it takes long to import and is seldom needed
 
     cache = pooch.os_cache("rnnlab")
     if (cache / corpus["file"]).exists():
         return cache / corpus["file"]
     try:
+        pooch.get_logger().setLevel("WARNING")  # a notebook's outputs are for its results
         # pooch downloads to a temporary file, checks the hash and only then moves it in place.
         return Path(
             pooch.retrieve(
@@ -84,7 +85,7 @@ def _path(name):
             f"the corpus {name!r} is not on this machine and could not be downloaded from "
             f"{corpus['url']} ({type(error).__name__}). Download it where there is a network, "
             f"save it as {corpus['file']} and set RNNLAB_DATA to the folder it is in"
-        ) from error
+        ) from None  # the four errors below this one tell a reader nothing more
 
 
 def _checked(path, corpus):

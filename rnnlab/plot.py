@@ -153,7 +153,7 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
     left, right = 1.9, 1.9 + H + 2.5  # where W_x and W_h begin
     sums = rows * drop + 0.75  # where the sum on paper begins
     wide, high = right + H + 0.1, sums + 5 * drop + 1.0
-    _, axes = plt.subplots(figsize=(0.535 * wide, 0.535 * (high + 1.3)))
+    _, axes = plt.subplots(figsize=(0.56 * wide, 0.56 * (high + 1.3)))
     axes.set(xlim=(-0.1, wide), ylim=(high, -1.3), aspect="equal")
     axes.axis("off")
 
@@ -167,7 +167,7 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
             )
             axes.text(
                 column + k + 0.5, top + drop / 2, f"{value:z.2f}".replace("-", "−"),
-                color="white", ha="center", va="center_baseline", fontsize=11,
+                color="white", ha="center", va="center_baseline", fontsize=10.5,
             )  # fmt: skip
 
     def say(column, row, words, ha="center", size=12):
@@ -292,7 +292,7 @@ def row_lookup(x, W, symbols):
     palette = [COLOURS[name] for name in names]
     H, ids = W.shape[1], x.argmax(axis=1)
     left, right, high = V + 1.9, V + H + 3.1, max(T, V)  # where W and the product begin
-    _, axes = plt.subplots(figsize=(0.44 * (right + H + 0.9), 0.44 * (high + 1.5)))
+    _, axes = plt.subplots(figsize=(0.39 * (right + H + 0.9), 0.39 * (high + 1.5)))
 
     def say(column, row, words, **style):
         axes.text(column, row, words, ha="center", va="center", **style)

@@ -32,7 +32,8 @@ class Vocabulary:
     symbols: distinct characters, as a string or a list.
     unknown: ``None``, and a character outside the vocabulary is a ValueError; or one more
         character that is not among the symbols: it gets the last id and stands for all others.
-        Decoding cannot bring back what it stood for.
+        Decoding cannot bring back what it stood for. (It may be given as the last symbol too, so
+        that ``Vocabulary(v.symbols, v.unknown)`` is ``v`` again.)
     Raises ValueError if there is no symbol, a symbol stands twice or is not one character.
 
     >>> vocabulary = Vocabulary("helo")
@@ -51,7 +52,7 @@ class Vocabulary:
             )
         if len(symbols) == 0:
             raise ValueError("symbols must hold at least one character, got none")
-        if unknown is not None:
+        if unknown is not None and symbols[-1] != unknown:  # as ``symbols`` of another one ends
             symbols = [*symbols, unknown]
         for symbol in symbols:
             if not isinstance(symbol, str) or len(symbol) != 1:
@@ -77,6 +78,11 @@ class Vocabulary:
             raise TypeError(f"text must be a string, got {type(text).__name__}")
         if not text:
             raise ValueError("text must not be empty: it has no characters to make symbols of")
+        if unknown is not None and unknown in text:
+            raise ValueError(
+                f"unknown must be a character that the text does not hold, got {unknown!r}; "
+                "else it would stand both for itself and for all others"
+            )
         return cls(sorted(set(text)), unknown)
 
     def __len__(self):
@@ -271,8 +277,8 @@ def batches(inputs, targets, batch_size, *, seed=0):
 class Streams:
     """Contiguous batches for carried state: see :func:`streams`."""
 
-    def __init__(self, ids, batch_size, length):
-        self.length = length
+    def __init__(self, ids, batch_size, length, restart):
+        self.length, self.restart = length, restart
         n = (len(ids) - 1) // batch_size
         self.inputs = ids[: batch_size * n].reshape(batch_size, n)
         self.targets = ids[1 : batch_size * n + 1].reshape(batch_size, n)
@@ -281,18 +287,22 @@ class Streams:
         return -(-self.inputs.shape[1] // self.length)
 
     def __iter__(self):
-        for start in range(0, self.inputs.shape[1], self.length):
-            part = slice(start, start + self.length)
-            yield Batch(self.inputs[:, part], self.targets[:, part], carry=start > 0)
+        for k in range(len(self)):
+            part = slice(k * self.length, (k + 1) * self.length)
+            carry = k > 0 and (self.restart is None or k % self.restart > 0)
+            yield Batch(self.inputs[:, part], self.targets[:, part], carry=carry)
 
 
-def streams(ids, batch_size, length):
+def streams(ids, batch_size, length, *, restart=None):
     """Cut a sequence into B parallel tracks and read them side by side, T steps at a time.
 
     Row b of a batch goes on where row b of the one before ended (``carry`` is True but for the
     first), so the state can be carried: truncated backpropagation through time (Williams & Peng
     1990). Targets are the next characters. Up to B - 1 tokens at the end are left out; the last
     batch may be shorter than T.
+
+    restart: begin with a fresh state every so many batches. A model whose state is never begun
+        anew learns nothing about how to start, and may fail when it has to. ``None``: never.
     Raises ValueError if the sequence is too short for B tracks of one step.
 
     >>> for batch in streams(np.arange(9), batch_size=2, length=3):
@@ -302,12 +312,14 @@ def streams(ids, batch_size, length):
     """
     ids = _sequence(ids)
     batch_size, length = checks.size("batch_size", batch_size), checks.size("length", length)
+    if restart is not None:
+        restart = checks.size("restart", restart)
     if len(ids) <= batch_size:
         raise ValueError(
             f"ids must hold more than batch_size = {batch_size} tokens (each track needs an input "
             f"and a target), got {len(ids)}"
         )
-    return Streams(ids, batch_size, length)
+    return Streams(ids, batch_size, length, restart)
 
 
 def endless(batches):

@@ -52,6 +52,7 @@ def test_vocabularies_compare_and_show_themselves():
     assert len({Vocabulary("ab"), Vocabulary("ab")}) == 1
     for vocabulary in (Vocabulary("ab"), Vocabulary("ab", unknown="?")):
         assert eval(repr(vocabulary)) == vocabulary
+        assert Vocabulary(vocabulary.symbols, vocabulary.unknown) == vocabulary
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,7 @@ def test_vocabularies_compare_and_show_themselves():
         (lambda: Vocabulary(5), TypeError, "got int"),
         (lambda: Vocabulary.from_text(""), ValueError, "must not be empty"),
         (lambda: Vocabulary.from_text(b"ab"), TypeError, "got bytes"),
+        (lambda: Vocabulary.from_text("what?", "?"), ValueError, "does not hold, got '[?]'"),
         (lambda: Vocabulary("ab").encode(3), TypeError, "got int"),
         (lambda: Vocabulary("ab", unknown="?").encode(None), TypeError, "got NoneType"),
         (lambda: Vocabulary("ab").decode([0, 2]), ValueError, "between 0 and 1.*got 2"),
@@ -82,6 +84,7 @@ def test_vocabularies_compare_and_show_themselves():
         (lambda: windows([0, 1, 2], 1.5), TypeError, "whole number, got 1.5"),
         (lambda: windows("abc", 2), TypeError, "encode it"),
         (lambda: windows([[0, 1]], 1), ValueError, r"one axis, got shape \(1, 2\)"),
+        (lambda: streams([0, 1], 1, 1, restart=0), ValueError, "restart must be at least 1"),
         (lambda: streams([0, 1], 2, 1), ValueError, "more than batch_size = 2.*got 2"),
         (lambda: batches(np.zeros((2, 3)), np.zeros((2, 2)), 1), ValueError, r"\(2, 3\)"),
         (lambda: batches(np.zeros((0, 3)), np.zeros((0, 3)), 1), ValueError, r"\(0, 3\)"),
@@ -133,6 +136,11 @@ def test_streams_go_on_where_they_ended(batch_size, length, n):
     assert tracks.ravel().tolist() == list(range(tracks.size))  # all tokens once, in order
     assert n - 1 - tracks.size < batch_size
     assert all(batch.inputs.shape[1] == length for batch in seen[:-1])
+
+
+def test_streams_can_begin_anew():
+    seen = list(streams(np.arange(15), 2, 1, restart=3))
+    assert [batch.carry for batch in seen] == [False, True, True, False, True, True, False]
 
 
 def test_batches_hold_every_row_once_in_an_order_of_their_own_each_time():

@@ -94,10 +94,11 @@ def evaluate(model, batches):
     Where a batch's ``carry`` is set, the state of the one before is carried on.
     Raises ValueError if there is no batch.
     """
+    compiled = tf.function(model._loss, reduce_retracing=True)
     total, count, state = 0.0, 0, None
     for batch in batches:
-        batch = Batch(*batch)
-        loss, state = model.loss(batch, state if batch.carry else None)
+        batch, state = model.check(Batch(*batch), state if batch.carry else None)
+        loss, state = compiled(batch._replace(carry=False), state)
         targets = batch.targets.size if batch.lengths is None else int(np.sum(batch.lengths))
         total, count = total + float(loss) * targets, count + targets
     checks.some_targets(count)
