@@ -12,7 +12,16 @@ import numpy as np
 
 from rnnlab import checks
 
-__all__ = ["children", "dense", "glorot_uniform", "gru_cell", "lstm_cell", "orthogonal", "rnn_cell"]
+__all__ = [
+    "children",
+    "dense",
+    "dropout_mask",
+    "glorot_uniform",
+    "gru_cell",
+    "lstm_cell",
+    "orthogonal",
+    "rnn_cell",
+]
 
 
 def children(seed, count):
@@ -60,6 +69,19 @@ def dense(input_size, output_size, *, seed=0, dtype="float32"):
     """Weights of a linear read-out: ``W_y`` (I, O) Glorot uniform, ``b_y`` (O,) zero."""
     W_y = glorot_uniform(generator(seed), input_size, output_size)
     return _rounded({"W_y": W_y, "b_y": np.zeros(output_size)}, dtype)
+
+
+def dropout_mask(rng, batch_size, size, rate, dtype="float32"):
+    """Factors (B, 1, H) for dropout: 0 with probability ``rate``, else 1 / (1 - rate).
+
+    One mask serves all steps of a batch (Gal & Ghahramani 2016). Drawn here, it is the same in the
+    three notations.
+
+    >>> dropout_mask(np.random.default_rng(0), 1, 4, 0.5)
+    array([[[2., 0., 0., 0.]]], dtype=float32)
+    """
+    kept = rng.random((batch_size, 1, size)) >= rate
+    return (kept / (1.0 - rate)).astype(dtype)
 
 
 def rnn_cell(input_size, hidden_size, *, seed=0, dtype="float32"):

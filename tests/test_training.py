@@ -5,6 +5,7 @@ import pytest
 import torch
 from support import CELLS, FRAMEWORKS, as_numpy, close, flat, lab, network
 
+from rnnlab import init
 from rnnlab.text import Batch, Vocabulary, batches, one_hot, streams, windows
 
 TEXT = "if you want to build a ship, don't drum up people together"
@@ -13,9 +14,11 @@ IDS = VOCABULARY.encode(TEXT)
 V = len(VOCABULARY)
 
 
-def model(framework, kind="LSTMCell", architecture="one", dtype="float64", hidden_size=8):
+def model(
+    framework, kind="LSTMCell", architecture="one", dtype="float64", hidden_size=8, dropout=0.0
+):
     layer = network(framework, kind, architecture, V, hidden_size, dtype)
-    return lab(framework).CharLM(VOCABULARY, layer, seed=3)
+    return lab(framework).CharLM(VOCABULARY, layer, dropout=dropout, seed=3)
 
 
 @pytest.fixture(params=FRAMEWORKS)
@@ -60,12 +63,12 @@ def test_the_loss_is_the_mean_over_valid_targets(framework):
 
 
 @pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
-@pytest.mark.parametrize("clip", [None, 0.5])
-def test_training_gives_the_same_numbers_in_the_three(kind, clip):
+@pytest.mark.parametrize(("clip", "dropout"), [(None, 0.0), (0.5, 0.4)])
+def test_training_gives_the_same_numbers_in_the_three(kind, clip, dropout):
     data = streams(IDS, 3, 6)
     losses, weights = {}, {}
     for f in FRAMEWORKS:
-        one = model(f, kind)
+        one = model(f, kind, dropout=dropout)
         losses[f] = lab(f).fit(one, data, steps=30, lr=lambda k: 0.05 / (1 + k), clip=clip)
         weights[f] = lab(f).get_weights(one)
     assert losses["numpy"][-1] < losses["numpy"][0]
@@ -172,6 +175,24 @@ def test_adam_is_the_papers(framework):
         close(weight, start[name] - total, 1e-12)
 
 
+def test_dropout_drops_in_training_alone(framework):
+    plain, one = model(framework), model(framework, dropout=0.5)
+    batch = Batch(*(a[:4] for a in windows(IDS, 6)))
+    expected = float(as_numpy(plain.loss(batch)[0]))
+    assert float(as_numpy(one.loss(batch)[0])) == expected
+    assert float(one.gradients(batch)[0]) == pytest.approx(expected, abs=1e-12)
+    losses = [float(one.gradients(batch, rng=np.random.default_rng(k))[0]) for k in range(2)]
+    assert len({*losses, expected}) == 3
+    # With the same mask, a read-out whose rows are scaled by it gives the same loss.
+    kept = init.dropout_mask(np.random.default_rng(0), 1, 8, 0.5, "float64")
+    weights = lab(framework).get_weights(plain)
+    weights["W_y"] *= kept[0].T
+    lab(framework).set_weights(plain, weights)
+    single = Batch(*(a[:1] for a in windows(IDS, 6)))
+    dropped = float(one.gradients(single, rng=np.random.default_rng(0))[0])
+    assert dropped == pytest.approx(float(as_numpy(plain.loss(single)[0])), abs=1e-12)
+
+
 def test_a_callback_can_end_training(framework):
     losses = lab(framework).fit(
         model(framework), streams(IDS, 2, 5), steps=50, lr=0.01, callback=lambda k, x: k == 3
@@ -218,6 +239,8 @@ GOOD = Batch(np.zeros((1, 2), int), np.zeros((1, 2), int))
         (lambda m, one: m.evaluate(one, []), ValueError, "no valid target"),
         (lambda m, one: m.CharLM("abc", one.layer), TypeError, "Vocabulary, got str"),
         (lambda m, one: m.CharLM(VOCABULARY, "LSTM"), TypeError, "layer must be a layer"),
+        (lambda m, one: m.CharLM(VOCABULARY, one.layer, dropout=1.0), ValueError, "less than 1"),
+        (lambda m, one: m.CharLM(VOCABULARY, one.layer, dropout=-0.1), ValueError, "at least 0"),
         (lambda m, one: m.CharLM(VOCABULARY, m.LSTM), TypeError, "layer must be a layer"),
         (lambda m, one: m.CharLM(VOCABULARY, m.LSTM(3, 2)), ValueError, f"V = {V} .*is 3"),
         (lambda m, one: m.CharLM(VOCABULARY, m.LSTM(V, 2, bidirectional=True)), ValueError,

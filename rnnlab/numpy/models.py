@@ -19,8 +19,10 @@ class CharLM:
 
     vocabulary: a Vocabulary of V symbols. layer: any layer that reads V features; not a
     bidirectional one, which would see the answer. The read-out has weights of its own, ``W_y``
-    (H, V) and ``b_y`` (V,), drawn from ``seed``.
-    Raises ValueError or TypeError if the layer does not fit the vocabulary, or an id is outside it.
+    (H, V) and ``b_y`` (V,), drawn from ``seed``. dropout: in training, the part of the outputs
+    that is set to 0 before the read-out, another one in each row of a batch.
+    Raises ValueError or TypeError if the layer does not fit the vocabulary, an id is outside it, or
+    dropout is outside [0, 1).
 
     >>> from rnnlab.numpy import LSTM, CharLM
     >>> from rnnlab.text import Vocabulary
@@ -31,8 +33,9 @@ class CharLM:
     ((1, 5, 4), (1, 8))
     """
 
-    def __init__(self, vocabulary, layer, *, seed=0):
+    def __init__(self, vocabulary, layer, *, dropout=0.0, seed=0):
         self.vocabulary, self.layer = checks.language_model(vocabulary, layer, Vocabulary)
+        self.dropout = checks.number("dropout", dropout, minimum=0, below=1)
         weights = init.dense(layer.output_size, len(vocabulary), seed=seed, dtype=layer.dtype)
         self.W_y, self.b_y = weights["W_y"], weights["b_y"]
 
@@ -76,19 +79,29 @@ class CharLM:
         weight = (valid / count).astype(self.dtype)[:, :, None]
         return -(log_p * target * weight).sum(), (np.exp(log_p) - target) * weight
 
-    def gradients(self, batch, state=None):
+    def _mask(self, batch_size, rng):
+        if rng is None or self.dropout == 0:
+            return None
+        size = self.layer.output_size
+        return init.dropout_mask(rng, batch_size, size, self.dropout, self.dtype)
+
+    def gradients(self, batch, state=None, rng=None):
         """One step forward and back: -> loss, state, gradients by the weights' names.
 
         The state that comes in counts as a constant: backpropagation ends at the batch's first
-        step (truncated backpropagation through time).
+        step (truncated backpropagation through time). rng: NumPy's generator, to draw what is
+        dropped out; ``None``: nothing is.
         """
         batch = checks.text_batch(batch, len(self.vocabulary))
         B, T = batch.inputs.shape
         state = self.layer.initial_state(B) if state is None else self.layer.check_state(state, B)
         valid = None if batch.lengths is None else mask(batch.lengths, T)
         ys, state, tape = self.layer.record(self._inputs(batch.inputs), state, valid)
+        kept = self._mask(B, rng)
+        ys = ys if kept is None else ys * kept
         loss, dlogits = self._cross_entropy(ys @ self.W_y + self.b_y, batch)
-        _, _, grads = self.layer.backward(tape, dlogits @ self.W_y.T)
+        dys = dlogits @ self.W_y.T
+        _, _, grads = self.layer.backward(tape, dys if kept is None else dys * kept)
         grads = prefixed("layer", grads)
         grads["W_y"] = ys.reshape(B * T, -1).T @ dlogits.reshape(B * T, -1)
         grads["b_y"] = dlogits.sum(axis=(0, 1))

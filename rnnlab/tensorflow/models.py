@@ -20,8 +20,10 @@ class CharLM(tf.Module):
 
     vocabulary: a Vocabulary of V symbols. layer: any layer that reads V features; not a
     bidirectional one, which would see the answer. The read-out has weights of its own, ``W_y``
-    (H, V) and ``b_y`` (V,), drawn from ``seed``.
-    Raises ValueError or TypeError if the layer does not fit the vocabulary, or an id is outside it.
+    (H, V) and ``b_y`` (V,), drawn from ``seed``. dropout: in training, the part of the outputs
+    that is set to 0 before the read-out, another one in each row of a batch.
+    Raises ValueError or TypeError if the layer does not fit the vocabulary, an id is outside it, or
+    dropout is outside [0, 1).
 
     >>> from rnnlab.tensorflow import LSTM, CharLM
     >>> from rnnlab.text import Vocabulary
@@ -32,9 +34,10 @@ class CharLM(tf.Module):
     ((1, 5, 4), (1, 8))
     """
 
-    def __init__(self, vocabulary, layer, *, seed=0):
+    def __init__(self, vocabulary, layer, *, dropout=0.0, seed=0):
         super().__init__()
         self.vocabulary, self.layer = checks.language_model(vocabulary, layer, Vocabulary)
+        self.dropout = checks.number("dropout", dropout, minimum=0, below=1)
         weights = init.dense(layer.output_size, len(vocabulary), seed=seed, dtype=layer.dtype)
         for name, weight in weights.items():
             setattr(self, name, tf.Variable(weight, name=name))
@@ -66,7 +69,7 @@ class CharLM(tf.Module):
 
         Raises ValueError if no target is valid: there is nothing to average over.
         """
-        return self._loss(*self.check(batch, state))
+        return self._loss(*self.check(batch, state), None)
 
     def check(self, batch, state):
         """What a graph can take: -> the batch as checked arrays, and a state, never ``None``."""
@@ -75,31 +78,35 @@ class CharLM(tf.Module):
         state = self.layer.initial_state(B) if state is None else self.layer.check_state(state, B)
         return batch, state
 
-    def _loss(self, batch, state):
+    def _loss(self, batch, state, kept):
         """The loss of a checked batch; it may run inside a graph."""
-        logits, state = self._logits(batch, state)
+        ys, state = self.layer(self._inputs(batch.inputs), state, batch.lengths)
+        logits = self._read_out(ys if kept is None else ys * kept)
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets, logits)
         if batch.lengths is None:
             return tf.reduce_mean(nats), state
         return tf.reduce_mean(nats[mask(batch.lengths, tf.shape(nats)[1])]), state
 
-    def _logits(self, batch, state):
-        ys, state = self.layer(self._inputs(batch.inputs), state, batch.lengths)
-        return self._read_out(ys), state
+    def _mask(self, batch_size, rng):
+        if rng is None or self.dropout == 0:
+            return None
+        size = self.layer.output_size
+        return init.dropout_mask(rng, batch_size, size, self.dropout, self.dtype)
 
-    def gradients(self, batch, state=None):
+    def gradients(self, batch, state=None, rng=None):
         """One step forward and back: -> loss, state, gradients by the weights' names.
 
         The state that comes in counts as a constant: backpropagation ends at the batch's first
-        step (truncated backpropagation through time).
+        step (truncated backpropagation through time). rng: NumPy's generator, to draw what is
+        dropped out; ``None``: nothing is.
         """
-        return self._gradients(*self.check(batch, state))
+        return self._gradients(*self.check(batch, state), self._mask(len(batch.inputs), rng))
 
-    def _gradients(self, batch, state):
+    def _gradients(self, batch, state, kept):
         """The gradients for a checked batch; it may run inside a graph."""
         named = self.named_weights()
         with tf.GradientTape() as tape:
-            loss, state = self._loss(batch, detached(state))
+            loss, state = self._loss(batch, detached(state), kept)
         grads = tape.gradient(loss, list(named.values()))
         return loss, detached(state), dict(zip(named, grads, strict=True))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from rnnlab import checks
+from rnnlab import checks, init
 from rnnlab.loop import run_steps
 from rnnlab.text import Batch
 
@@ -48,7 +48,7 @@ def clip_by_global_norm(grads, limit):
     return dict(zip(grads, clipped, strict=True)), norm
 
 
-def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
+def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None, seed=0):
     """Train with Adam, one batch a step: -> losses (steps,), each the one before its update.
 
     batches: Batch objects, gone through again and again; see rnnlab.text. Where ``carry`` is set,
@@ -56,6 +56,7 @@ def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
     lr: the learning rate, or a function of the step (0, 1, ...) that gives it.
     clip: the largest global norm of the gradients; ``None`` leaves them as they are.
     progress: show a bar. It stays quiet under tests.
+    seed: of what the model's dropout leaves out.
     callback: called as ``callback(step, loss)`` after each step; returning True ends training.
     Raises ValueError or TypeError if an argument is out of bounds, FloatingPointError if the loss
     is no longer finite.
@@ -69,11 +70,11 @@ def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
-    adam = Adam(model)
+    adam, rng = Adam(model), init.generator(seed)
 
     @tf.function(reduce_retracing=True)  # the whole step is one graph, built once
-    def compiled(batch, state, rate):
-        loss, state, grads = model._gradients(batch, state)
+    def compiled(batch, state, kept, rate):
+        loss, state, grads = model._gradients(batch, state, kept)
         if clip is not None:
             grads, _ = clip_by_global_norm(grads, clip)
         adam.update(grads, rate)
@@ -82,7 +83,8 @@ def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
     def one_step(batch, state, rate):
         batch, state = model.check(batch, state)
         batch = batch._replace(carry=False)  # a Python bool in it would mean a graph for each
-        loss, state = compiled(batch, state, tf.constant(rate, tf.float64))
+        kept = model._mask(len(batch.inputs), rng)
+        loss, state = compiled(batch, state, kept, tf.constant(rate, tf.float64))
         return float(loss), state
 
     return run_steps(one_step, batches, steps, lr, clip, progress, callback)
@@ -98,7 +100,7 @@ def evaluate(model, batches):
     total, count, state = 0.0, 0, None
     for batch in batches:
         batch, state = model.check(Batch(*batch), state if batch.carry else None)
-        loss, state = compiled(batch._replace(carry=False), state)
+        loss, state = compiled(batch._replace(carry=False), state, None)
         targets = batch.targets.size if batch.lengths is None else int(np.sum(batch.lengths))
         total, count = total + float(loss) * targets, count + targets
     checks.some_targets(count)

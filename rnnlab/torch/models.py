@@ -20,8 +20,10 @@ class CharLM(nn.Module):
 
     vocabulary: a Vocabulary of V symbols. layer: any layer that reads V features; not a
     bidirectional one, which would see the answer. The read-out has weights of its own, ``W_y``
-    (H, V) and ``b_y`` (V,), drawn from ``seed``.
-    Raises ValueError or TypeError if the layer does not fit the vocabulary, or an id is outside it.
+    (H, V) and ``b_y`` (V,), drawn from ``seed``. dropout: in training, the part of the outputs
+    that is set to 0 before the read-out, another one in each row of a batch.
+    Raises ValueError or TypeError if the layer does not fit the vocabulary, an id is outside it, or
+    dropout is outside [0, 1).
 
     >>> from rnnlab.torch import LSTM, CharLM
     >>> from rnnlab.text import Vocabulary
@@ -32,9 +34,10 @@ class CharLM(nn.Module):
     ((1, 5, 4), (1, 8))
     """
 
-    def __init__(self, vocabulary, layer, *, seed=0):
+    def __init__(self, vocabulary, layer, *, dropout=0.0, seed=0):
         super().__init__()
         self.vocabulary, self.layer = checks.language_model(vocabulary, layer, Vocabulary)
+        self.dropout = checks.number("dropout", dropout, minimum=0, below=1)
         weights = init.dense(layer.output_size, len(vocabulary), seed=seed, dtype=layer.dtype)
         for name, weight in weights.items():
             setattr(self, name, nn.Parameter(torch.from_numpy(weight)))
@@ -48,7 +51,10 @@ class CharLM(nn.Module):
         """Token ids (B, T) -> logits (B, T, V) and the layer's state."""
         ids = checks.id_batch("ids", _to_numpy(ids), len(self.vocabulary))
         ys, state = self.layer(self._inputs(ids), state, lengths)
-        return ys @ self.W_y + self.b_y, state
+        return self._read_out(ys), state
+
+    def _read_out(self, ys):
+        return ys @ self.W_y + self.b_y
 
     def _inputs(self, ids):
         ids = torch.from_numpy(ids).to(self.W_y.device)
@@ -59,25 +65,36 @@ class CharLM(nn.Module):
 
         Raises ValueError if no target is valid: there is nothing to average over.
         """
+        return self._loss(batch, state, None)
+
+    def _loss(self, batch, state, kept):
         batch = checks.text_batch(batch, len(self.vocabulary))
-        logits, state = self(batch.inputs, state, batch.lengths)
+        ys, state = self.layer(self._inputs(batch.inputs), state, batch.lengths)
+        logits = self._read_out(ys if kept is None else ys * torch.from_numpy(kept).to(ys.device))
         targets = torch.from_numpy(batch.targets).to(logits.device)
         if batch.lengths is None:
             return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()), state
         valid = mask(batch.lengths, targets.shape[1], logits.device)
         return nn.functional.cross_entropy(logits[valid], targets[valid]), state
 
-    def gradients(self, batch, state=None):
+    def _mask(self, batch_size, rng):
+        if rng is None or self.dropout == 0:
+            return None
+        size = self.layer.output_size
+        return init.dropout_mask(rng, batch_size, size, self.dropout, self.dtype)
+
+    def gradients(self, batch, state=None, rng=None):
         """One step forward and back: -> loss, state, gradients by the weights' names.
 
         The state that comes in counts as a constant: backpropagation ends at the batch's first
-        step (truncated backpropagation through time).
+        step (truncated backpropagation through time). rng: NumPy's generator, to draw what is
+        dropped out; ``None``: nothing is.
         """
         if state is not None:
             state = detached(self.layer.check_state(state, len(batch.inputs)))
         named = dict(self.named_parameters())
         with torch.enable_grad():
-            loss, state = self.loss(batch, state)
+            loss, state = self._loss(batch, state, self._mask(len(batch.inputs), rng))
             grads = torch.autograd.grad(loss, list(named.values()))
         return loss.detach(), detached(state), dict(zip(named, grads, strict=True))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from rnnlab import checks
+from rnnlab import checks, init
 from rnnlab.loop import run_steps
 from rnnlab.text import Batch
 
@@ -40,7 +40,7 @@ def clip_by_global_norm(grads, limit):
     return {name: g * factor for name, g in grads.items()}, float(norm)
 
 
-def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
+def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None, seed=0):
     """Train with Adam, one batch a step: -> losses (steps,), each the one before its update.
 
     batches: Batch objects, gone through again and again; see rnnlab.text. Where ``carry`` is set,
@@ -48,6 +48,7 @@ def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
     lr: the learning rate, or a function of the step (0, 1, ...) that gives it.
     clip: the largest global norm of the gradients; ``None`` leaves them as they are.
     progress: show a bar. It stays quiet under tests.
+    seed: of what the model's dropout leaves out.
     callback: called as ``callback(step, loss)`` after each step; returning True ends training.
     Raises ValueError or TypeError if an argument is out of bounds, FloatingPointError if the loss
     is no longer finite.
@@ -61,10 +62,10 @@ def fit(model, batches, *, steps, lr, clip=None, progress=True, callback=None):
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
-    adam = Adam(model)
+    adam, rng = Adam(model), init.generator(seed)
 
     def one_step(batch, state, rate):
-        loss, state, grads = model.gradients(batch, state)
+        loss, state, grads = model.gradients(batch, state, rng)
         if clip is not None:
             grads, _ = clip_by_global_norm(grads, clip)
         adam.update(grads, rate)
