@@ -1,11 +1,12 @@
 """The data of the book: short texts in the package, the large corpus by download, checked."""
 
 import hashlib
+import json
 import os
 import warnings
 from pathlib import Path
 
-__all__ = ["load", "names"]
+__all__ = ["load", "names", "recorded"]
 
 _TEXTS = {
     # Antoine de Saint-Exupéry's saying, in the wording of the lecture's labs 12-3 and 12-4
@@ -53,6 +54,21 @@ def load(name):
     if name not in _CORPORA:
         raise ValueError(f"name must be one of {names()}, got {name!r}")
     return _checked(_path(name), _CORPORA[name]).decode("utf-8")
+
+
+def recorded(name):
+    """What a script in ``benchmarks/`` has recorded under this name, as Python's dicts and lists.
+
+    Raises ValueError if there is no such record.
+
+    >>> recorded("shakespeare")["options"]["seconds"]
+    180.0
+    """
+    folder = Path(__file__).parent / "recorded"
+    known = sorted(path.stem for path in folder.glob("*.json"))
+    if name not in known:
+        raise ValueError(f"name must be one of {known}, got {name!r}")
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _path(name):

@@ -19,6 +19,8 @@ __all__ = [
     "one_hot",
     "row_lookup",
     "states",
+    "surprise",
+    "tracks",
     "use_style",
 ]
 
@@ -200,7 +202,8 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
         row = sums + k * drop + 0.2 * (k == 3)
         say(left - 0.2, row + drop / 2, name, ha="right")
         put(left, row, numbers)
-        say(left + H + 0.15, row + drop / 2, f"(1, {H})", ha="left", size=9.5)
+        shape = f"({H},)" if numbers is b else f"(1, {H})"
+        say(left + H + 0.15, row + drop / 2, shape, ha="left", size=9.5)
     axes.plot([left - 1.3, left + H], [sums + 3 * drop + 0.1] * 2, color=INK, lw=1.2)
     new = sums + 4 * drop + 0.95
     say(left - 0.2, new + drop / 2, "new $h$", ha="right")
@@ -318,6 +321,88 @@ def row_lookup(x, W, symbols):
     return axes
 
 
+def tracks(text, batch_size, length):
+    """A text cut into tracks, and the first two batches that are read along them.
+
+    text: a short one; its len(text) / batch_size characters for each track should hold two batches
+    of ``length`` characters and a few more.
+    Raises ValueError if a track is too short for two batches.
+    """
+    batch_size, length = checks.size("batch_size", batch_size), checks.size("length", length)
+    n = len(text) // batch_size
+    if n < 2 * length:
+        raise ValueError(
+            f"text must hold at least {2 * length * batch_size} characters for {batch_size} tracks "
+            f"of two batches of {length}, got {len(text)}"
+        )
+    colours = (COLOURS["tensorflow"], COLOURS["pytorch"])
+    _, axes = plt.subplots(figsize=(6.0, 0.75 + 0.42 * batch_size))
+    for b in range(batch_size):
+        for t, symbol in enumerate(text[b * n : (b + 1) * n]):
+            inside = t < 2 * length
+            x, y = t + 0.45 * (t // length if inside else 2), 1.35 * b
+            colour = colours[t // length] if inside else INK
+            box = plt.Rectangle((x, y), 0.94, 1.0, lw=0, color=colour, alpha=1 if inside else 0.14)
+            axes.add_patch(box)
+            axes.text(
+                x + 0.47, y + 0.5, _visible(symbol), ha="center", va="center", fontsize=10,
+                family="monospace", color="white" if inside else INK,
+            )  # fmt: skip
+        for edge in (length, 2 * length + 0.45):
+            axes.annotate(
+                "", (edge + 0.52, 1.35 * b + 0.5), (edge - 0.12, 1.35 * b + 0.5),
+                arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.6, "mutation_scale": 11},
+            )  # fmt: skip
+        axes.text(-0.4, 1.35 * b + 0.5, f"track {b}", ha="right", va="center", fontsize=10)
+    for k, colour in enumerate(colours):
+        middle = (k + 0.5) * length + 0.45 * k
+        axes.text(middle, -0.35, f"batch {k}", ha="center", va="bottom", color=colour, fontsize=11)
+    below = 1.35 * batch_size - 0.1
+    axes.text(length + 0.2, below, "state", ha="center", va="top", fontsize=10)
+    axes.text(2 * length + 0.65, below, "state", ha="center", va="top", fontsize=10)
+    axes.set(xlim=(-3.6, n + 1.0), ylim=(below + 0.7, -1.0))
+    axes.axis("off")
+    return axes
+
+
+def surprise(text, nats, *, columns=24, limit=5.0):
+    """A text in squares, each letter coloured by what a model paid for it.
+
+    text: T characters; nats (T,): -log p of each. columns: characters in a line. limit: the nats
+    at which the colour is full.
+    Raises ValueError if text and nats differ in length.
+    """
+    nats = np.asarray(nats, float)
+    if nats.shape != (len(text),):
+        raise ValueError(
+            f"nats must hold one number for each of the {len(text)} characters, got {nats.shape}"
+        )
+    columns = checks.size("columns", columns)
+    rows = -(-len(text) // columns)
+    shades = LinearSegmentedColormap.from_list("shades", ["#c8451d14", "#c8451d"])
+    figure, axes = plt.subplots(figsize=(6.0, 0.5 + 0.28 * rows))
+    for k, (symbol, paid) in enumerate(zip(text, nats, strict=True)):
+        r, c = divmod(k, columns)
+        strength = min(paid / limit, 1.0)
+        axes.add_patch(plt.Rectangle((c, r), 0.96, 0.94, lw=0, color=shades(strength)))
+        axes.text(
+            c + 0.48, r + 0.5, _visible(symbol), ha="center", va="center", fontsize=11,
+            family="monospace", color="white" if strength > 0.45 else INK,
+        )  # fmt: skip
+    axes.set(xlim=(0, columns), ylim=(rows, 0))
+    axes.axis("off")
+    scale = plt.cm.ScalarMappable(plt.Normalize(0, limit), shades)
+    bar = figure.colorbar(scale, ax=axes, ticks=[0, limit], aspect=12, pad=0.02)
+    bar.ax.set_yticklabels(["0", f"{limit:g}+ nats"])
+    bar.outline.set_visible(False)
+    return axes
+
+
+def _visible(symbol):
+    """A character that can be seen."""
+    return {" ": "␣", "\n": "↵"}.get(symbol, symbol)
+
+
 def _one_hot_rows(x, symbols):
     """One-hot rows and what their columns stand for, with a space made visible."""
     x = np.asarray(x, float)
@@ -330,7 +415,7 @@ def _one_hot_rows(x, symbols):
     symbols = getattr(symbols, "symbols", symbols)
     if len(symbols) != x.shape[1]:
         raise ValueError(f"symbols must be V = {x.shape[1]} symbols, got {len(symbols)}")
-    return x, ["␣" if symbol == " " else symbol for symbol in symbols]
+    return x, [_visible(symbol) for symbol in symbols]
 
 
 def _grid(axes, left, top, values, colours):

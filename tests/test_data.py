@@ -38,6 +38,16 @@ def test_small_texts():
         data.load("moby dick")
 
 
+def test_records_are_read_by_name():
+    assert data.recorded("shakespeare")["held_out_loss"] < 1.5
+    assert {trial["options"]["choose"] for trial in data.recorded("shakespeare_trials")} == {
+        True,
+        False,
+    }
+    with pytest.raises(ValueError, match=r"'shakespeare_trials'\], got 'moby dick'"):
+        data.recorded("moby dick")
+
+
 def test_shakespeare(corpus):
     text = data.load("shakespeare")
     assert len(text) == len(corpus) == 1_115_394

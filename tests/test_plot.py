@@ -72,7 +72,7 @@ def test_cell_step_draws_the_new_state_and_names_the_inputs():
     drawn = words(plot.cell_step(**CELL, inputs="ab"))
     new = np.tanh([0.375 + 0.5, 0.5 - 0.5, 0.625 + 1 + 0.25])
     assert {f"{value:.2f}" for value in new} <= set(drawn)
-    assert {"a", "b", "(2, 3)", "(3, 3)", "next step"} <= set(drawn)
+    assert {"a", "b", "(2, 3)", "(3, 3)", "(3,)", "next step"} <= set(drawn)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,21 @@ def test_states_draws_a_panel_for_each_run_in_one_range():
 def test_states_refuses(runs):
     with pytest.raises(ValueError, match="one shape"):
         plot.states(runs)
+
+
+def test_tracks_draw_every_letter_and_two_batches():
+    axes = plot.tracks("to be or not to be\n\n", 2, 4)
+    words = [text.get_text() for text in axes.texts]
+    assert [w for w in words if len(w) == 1] == list("to␣be␣or␣not␣to␣be↵↵")
+    assert {"track 0", "track 1", "batch 0", "batch 1", "state"} <= set(words)
+    with pytest.raises(ValueError, match=r"at least 16 characters.*got 15"):
+        plot.tracks("a" * 15, 2, 4)
+
+
+def test_surprise_draws_every_letter_stronger_where_dearer():
+    axes = plot.surprise("ab c\n", [0.0, 5.0, 9.0, 1.0, 2.0], columns=3)
+    assert [text.get_text() for text in axes.texts] == list("ab␣c↵")
+    strengths = [patch.get_facecolor()[3] for patch in axes.patches]
+    assert strengths[0] < strengths[3] < strengths[4] < strengths[1] == strengths[2]
+    with pytest.raises(ValueError, match=r"each of the 2 characters, got \(3,\)"):
+        plot.surprise("ab", [1, 2, 3])

@@ -1,0 +1,152 @@
+"""Train a character model on tiny Shakespeare for three minutes, and record how low it gets.
+
+    python benchmarks/shakespeare.py                      # the run that the book reports
+    python benchmarks/shakespeare.py --choose --cell LSTM  # a trial, judged on a slice of training
+
+The clock runs while training does; scoring the snapshots that the curve is made of comes after it.
+Choices are made with ``--choose``: the last tenth of the training part stands in for the validation
+part, which the reported run alone looks at, once. Close other programs first: seconds count.
+"""
+
+import argparse
+import importlib
+import json
+import math
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+# glibc gives large freed blocks back to the system, which then has to clear them page by page each
+# time they are asked for: a third of a training step here. With these it keeps them.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+RECORDED = Path(__file__).parents[1] / "rnnlab" / "recorded"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--framework", choices=["torch", "tensorflow", "numpy"], default="torch")
+    parser.add_argument("--cell", choices=["LSTM", "GRU", "SimpleRNN"], default="GRU")
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=32, help="B, tracks read side by side")
+    parser.add_argument("--steps", type=int, default=64, help="T, characters between two updates")
+    parser.add_argument("--restart", type=int, default=20, help="batches between fresh states")
+    parser.add_argument(
+        "--matmul",
+        choices=["highest", "high", "medium"],
+        default="medium",
+        help="torch.set_float32_matmul_precision; medium lets oneDNN multiply instead of MKL",
+    )
+    parser.add_argument("--lr", type=float, default=0.007, help="the highest learning rate")
+    parser.add_argument("--warm-up", type=float, default=0.05, help="part of the time")
+    parser.add_argument("--dropout", type=float, default=0.4)
+    parser.add_argument("--clip", type=float, default=0.25)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--snapshots", type=int, default=12, help="points of the curve")
+    parser.add_argument("--choose", action="store_true", help="a trial: do not touch validation")
+    return parser.parse_args()
+
+
+def main(options):
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(options.threads))
+    if not os.environ.items() >= (MALLOC | threads).items():
+        # They are read when a process starts, so start it again.
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | MALLOC | threads)
+    from rnnlab.data import load
+    from rnnlab.text import Vocabulary, split, streams
+
+    lab = importlib.import_module(f"rnnlab.{options.framework}")
+    if options.framework == "torch":
+        import torch
+
+        torch.set_float32_matmul_precision(options.matmul)
+    text = load("shakespeare")
+    vocabulary = Vocabulary.from_text(text)
+    train, held_out = split(vocabulary.encode(text))
+    if options.choose:
+        train, held_out = split(train)
+    layer = getattr(lab, options.cell)(
+        len(vocabulary), options.hidden, options.layers, seed=options.seed
+    )
+    model = lab.CharLM(vocabulary, layer, dropout=options.dropout, seed=options.seed)
+    data = streams(train, options.rows, options.steps, restart=options.restart)
+    weights, curve = train_to_the_clock(lab, model, data, options)
+    part = streams(held_out, options.rows, options.steps)
+    for point, snapshot in zip(curve, weights, strict=True):
+        lab.set_weights(model, snapshot)
+        point["held_out_loss"] = round(lab.evaluate(model, part), 4)
+        print(point, flush=True)
+    # As one track, so that no character but the first is guessed without its past.
+    whole = round(lab.evaluate(model, streams(held_out, 1, 2048)), 4)
+    print(f"held-out loss, read as one track: {whole} nats per character")
+    print(lab.sample(model, "\n", 400, temperature=0.8))
+    record(options, curve, whole, sum(w.size for w in weights[-1].values()))
+
+
+def train_to_the_clock(lab, model, data, options):
+    """-> snapshots of the weights, and where in time and text each was taken."""
+    weights, curve = [], []
+    start = time.perf_counter()
+
+    def elapsed():
+        return time.perf_counter() - start
+
+    def rate(step):
+        done = min(elapsed() / options.seconds, 1.0)
+        if done < options.warm_up:
+            return options.lr * done / options.warm_up
+        done = (done - options.warm_up) / (1 - options.warm_up)
+        return options.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def watch(step, loss):
+        now = elapsed()
+        if now >= options.seconds * (len(curve) + 1) / options.snapshots:
+            weights.append(lab.get_weights(model))
+            characters = (step + 1) * options.rows * options.steps
+            curve.append({"seconds": round(now, 1), "steps": step + 1, "characters": characters})
+        return len(curve) == options.snapshots
+
+    lab.fit(model, data, steps=10**9, lr=rate, clip=options.clip, progress=False, callback=watch)
+    return weights, curve
+
+
+def record(options, curve, whole, parameters):
+    """Keep the result where the book finds it: a trial beside the earlier ones, the run alone."""
+    result = {
+        "options": vars(options),
+        "parameters": parameters,
+        "held_out_loss": whole,
+        "curve": curve,
+        "machine": {"processor": processor(), "cores": os.cpu_count()},
+        "python": platform.python_version(),
+        "framework": importlib.import_module(options.framework).__version__,
+    }
+    path = RECORDED / "shakespeare.json"
+    if options.choose:
+        path = RECORDED / "shakespeare_trials.json"
+        result = [*(json.loads(path.read_text()) if path.exists() else []), result]
+    RECORDED.mkdir(exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)  # whole, or not at all
+
+
+def processor():
+    """The processor's name, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((li.split(":")[1].strip() for li in lines if li.startswith("model name")), "")
+
+
+if __name__ == "__main__":
+    main(arguments())
