@@ -77,5 +77,5 @@ $(VENV)/.all: requirements.txt requirements-book.txt pyproject.toml | $(VENV)/.c
 
 $(VENV)/.lab: $(VENV)/.all
 	@echo "Installing JupyterLab ..."
-	@$(BIN)/python -m pip install --quiet 'jupyterlab>=4,<5'
+	@$(BIN)/python -m pip install --quiet jupyterlab==4.6.6
 	@touch $@

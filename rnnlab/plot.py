@@ -365,7 +365,7 @@ def tracks(text, batch_size, length):
     return axes
 
 
-def surprise(text, nats, *, columns=24, limit=5.0):
+def surprise(text, nats, *, columns=20, limit=5.0):
     """A text in squares, each letter coloured by what a model paid for it.
 
     text: T characters; nats (T,): -log p of each. columns: characters in a line. limit: the nats
@@ -379,15 +379,15 @@ def surprise(text, nats, *, columns=24, limit=5.0):
         )
     columns = checks.size("columns", columns)
     rows = -(-len(text) // columns)
-    shades = LinearSegmentedColormap.from_list("shades", ["#c8451d14", "#c8451d"])
-    figure, axes = plt.subplots(figsize=(6.0, 0.5 + 0.28 * rows))
+    shades = LinearSegmentedColormap.from_list("shades", ["#74747d", "#d13c0f"])
+    figure, axes = plt.subplots(figsize=(5.0, 0.5 + 0.27 * rows))
     for k, (symbol, paid) in enumerate(zip(text, nats, strict=True)):
         r, c = divmod(k, columns)
-        strength = min(paid / limit, 1.0)
-        axes.add_patch(plt.Rectangle((c, r), 0.96, 0.94, lw=0, color=shades(strength)))
+        shade = shades(min(paid / limit, 1.0))
+        axes.add_patch(plt.Rectangle((c, r), 0.96, 0.94, lw=0, color=shade))
         axes.text(
-            c + 0.48, r + 0.5, _visible(symbol), ha="center", va="center", fontsize=11,
-            family="monospace", color="white" if strength > 0.45 else INK,
+            c + 0.48, r + 0.5, _visible(symbol), ha="center", va="center", fontsize=12,
+            family="monospace", color="white",
         )  # fmt: skip
     axes.set(xlim=(0, columns), ylim=(rows, 0))
     axes.axis("off")

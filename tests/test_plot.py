@@ -115,7 +115,7 @@ def test_tracks_draw_every_letter_and_two_batches():
 def test_surprise_draws_every_letter_stronger_where_dearer():
     axes = plot.surprise("ab c\n", [0.0, 5.0, 9.0, 1.0, 2.0], columns=3)
     assert [text.get_text() for text in axes.texts] == list("ab␣c↵")
-    strengths = [patch.get_facecolor()[3] for patch in axes.patches]
+    strengths = [patch.get_facecolor()[0] for patch in axes.patches]  # red
     assert strengths[0] < strengths[3] < strengths[4] < strengths[1] == strengths[2]
     with pytest.raises(ValueError, match=r"each of the 2 characters, got \(3,\)"):
         plot.surprise("ab", [1, 2, 3])
