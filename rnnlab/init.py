@@ -38,10 +38,19 @@ def children(seed, count):
     return [(*whole, k) for k in range(count)]
 
 
-def generator(seed):
-    """NumPy's generator for a seed: an int >= 0 or a tuple of them; TypeError or ValueError."""
+# What random numbers are drawn for. Each use has a stream of its own, so that a cell, a read-out and
+# a dropout mask of one seed have nothing in common. (No stack has so many levels.)
+USES = {"cell": (), "read-out": (2**31,), "dropout": (2**31 + 1,), "sample": (2**31 + 2,)}
+
+
+def generator(seed, use="cell"):
+    """NumPy's generator for a seed: an int >= 0 or a tuple of them; TypeError or ValueError.
+
+    use: a name in ``USES``. (As a spawn key and not as entropy, for there 7 and (7, 0) are one.)
+    """
     parts = seed if isinstance(seed, tuple) else (seed,)
-    return np.random.default_rng([checks.size("seed", part, minimum=0) for part in parts])
+    whole, *path = (checks.size("seed", part, minimum=0) for part in parts)
+    return np.random.default_rng(np.random.SeedSequence(whole, spawn_key=(*path, *USES[use])))
 
 
 def glorot_uniform(rng, rows, columns):
@@ -83,7 +92,7 @@ def dense(input_size, output_size, *, seed=0, dtype="float32"):
     >>> {name: w.shape for name, w in dense(4, 2).items()}
     {'W_y': (4, 2), 'b_y': (2,)}
     """
-    W_y = glorot_uniform(generator(seed), input_size, output_size)
+    W_y = glorot_uniform(generator(seed, "read-out"), input_size, output_size)
     return _rounded({"W_y": W_y, "b_y": np.zeros(output_size)}, dtype)
 
 

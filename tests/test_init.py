@@ -45,6 +45,14 @@ def test_float32_holds_the_same_numbers_rounded(framework, kind):
         assert (rounded[name] == weight.astype(np.float32)).all()
 
 
+def test_no_two_parts_or_uses_share_their_random_numbers(kind):
+    """0 and its children, too, and what a model, its dropout and its samples draw from one seed."""
+    below = [seed for part in init.children(0, 2) for seed in init.children(part, 2)]
+    seeds = [0, 1, *init.children(0, 2), *below, *init.children(1, 2)]
+    drawn = [init.generator(seed, use).random() for seed in seeds for use in init.USES]
+    assert len(set(drawn)) == len(drawn) == 4 * 10
+
+
 def test_the_parts_of_a_whole_draw_different_numbers(kind):
     seeds = [1, *init.children(0, 3)]
     drawn = [initial("numpy", kind, seed=seed)["W_x"] for seed in seeds]

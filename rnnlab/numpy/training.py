@@ -116,7 +116,7 @@ def fit(
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
-    adam, rng = Adam(model), init.generator(seed)
+    adam, rng = Adam(model), init.generator(seed, "dropout")
 
     def one_step(batch, state, rate):
         loss, state, grads = model.gradients(batch, state, rng)

@@ -298,7 +298,7 @@ def sample(model, prompt, length, *, temperature=1.0, seed=0):
     10
     """
     length = checks.size("length", length, minimum=0)
-    rng = init.generator(seed)
+    rng = init.generator(seed, "sample")
     ids = model.vocabulary.encode(checks.prompt(prompt))
     temperature = checks.number("temperature", temperature, minimum=0)
     drawn, state = [], None

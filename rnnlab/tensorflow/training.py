@@ -120,7 +120,7 @@ def fit(
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
-    adam, rng = Adam(model), init.generator(seed)
+    adam, rng = Adam(model), init.generator(seed, "dropout")
 
     @tf.function(reduce_retracing=True)  # the whole step is one graph, built once
     def compiled(batch, counted, state, kept, rate):

@@ -296,7 +296,8 @@ def build(cell_class, input_size, hidden_size, num_layers, bidirectional, seed, 
     bidirectional = checks.flag("bidirectional", bidirectional)
     width = hidden_size * 2 if bidirectional else hidden_size
     layers = []
-    for k, level in enumerate(init.children(seed, num_layers)):
+    levels = init.children(seed, num_layers) if num_layers > 1 else [seed]
+    for k, level in enumerate(levels):
         size = input_size if k == 0 else width
         seeds = init.children(level, 2) if bidirectional else [level]
         rows = [RNN(cell_class(size, hidden_size, seed=s, **options)) for s in seeds]
