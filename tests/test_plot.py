@@ -577,6 +577,7 @@ def test_batch_blocks_draw_every_letter_and_name_the_shapes():
     symbols = [word for word in drawn if len(word) == 1 and not word.isdigit()]
     assert symbols == list("hae␣lblcod")  # column by column
     assert {"(2, 5, 4)", "(2, 5, 3)", "(2, 3)", "$I$ = 4", "$H$ = 3"} <= set(drawn)
+    assert [word for word in drawn if word.isdigit()] == list("12345")  # the steps
 
 
 @pytest.mark.parametrize(

@@ -641,7 +641,7 @@ def batch_blocks(texts, input_size, hidden_size):
         for b in range(B):
             y = lower + b + 0.65
             arrow((x + 1 + across - lean, y), (x + pitch - 0.02, y))
-        say(x + 0.5, lower + B + 0.35, t, fontsize=10)
+        say(x + 0.5, lower + B + 0.35, t + 1, fontsize=10)
     end = T * pitch
     numbers(end, lower, hidden_size)
     for top, name, size in (0, "inputs", input_size), (lower, "outputs", hidden_size):
