@@ -38,8 +38,8 @@ def children(seed, count):
     return [(*whole, k) for k in range(count)]
 
 
-# What random numbers are drawn for. Each use has a stream of its own, so that a cell, a read-out and
-# a dropout mask of one seed have nothing in common. (No stack has so many levels.)
+# What random numbers are drawn for. Each use has a stream of its own, so that a cell, a read-out
+# and a dropout mask of one seed have nothing in common. (No stack has so many levels.)
 USES = {"cell": (), "read-out": (2**31,), "dropout": (2**31 + 1,), "sample": (2**31 + 2,)}
 
 

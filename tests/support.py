@@ -8,8 +8,9 @@ import tensorflow as tf
 import torch
 
 FRAMEWORKS = ["numpy", "torch", "tensorflow"]
-# PyTorch's layers know two ways to the same numbers: by hand (rnnlab.torch.fused) and by autograd.
-WAYS = ["numpy", "torch", "torch by autograd", "tensorflow"]
+# PyTorch's and TensorFlow's layers know two ways to the same numbers: with the loops and the way
+# back written by hand (their fused.py), and by autograd.
+WAYS = ["numpy", "torch", "torch by autograd", "tensorflow", "tensorflow by autograd"]
 CELLS = ["RNNCell", "LSTMCell", "GRUCell", "GRUCell before"]
 
 
@@ -39,10 +40,8 @@ def network(
     seeds = itertools.count()
 
     def layer(size):
-        made = m.RNN(cell(framework, kind, size, hidden_size, seed=next(seeds), dtype=dtype))
-        if framework == "torch by autograd":
-            made.by_hand = False
-        return made
+        made = cell(framework, kind, size, hidden_size, seed=next(seeds), dtype=dtype)
+        return m.RNN(made, by_hand="by autograd" not in framework)
 
     def both(size):
         return m.Bidirectional(layer(size), layer(size))

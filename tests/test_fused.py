@@ -1,46 +1,114 @@
-"""The hand-written loops of rnnlab.torch.fused: when they serve, and what they refuse.
+"""The hand-written loops (``fused.py``): when they serve, what they refuse, long sequences.
 
 Their numbers are compared wherever the tests go through ``WAYS``.
 """
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
-from support import CELLS, close, flat, network, random_state, randomise, rebuild
+from support import (
+    CELLS,
+    as_numpy,
+    close,
+    flat,
+    gradients,
+    lab,
+    network,
+    random_state,
+    randomise,
+    rebuild,
+    tensors,
+)
 
-from rnnlab.torch import RNN, LSTMCell, fused
+TWO = ["torch", "tensorflow"]
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_which_cells_have_a_loop_by_hand(kind):
-    assert fused.serves(network("torch", kind, "one").cell) == (kind != "GRUCell before")
+@pytest.mark.parametrize("framework", TWO)
+def test_every_cell_has_a_loop_by_hand_and_a_subclass_none(framework, kind):
+    fused = lab(framework).layers.fused
+    cell = network(framework, kind, "one").cell
+    assert fused.serves(cell)
+    assert not fused.serves(type("Other", (type(cell),), {})(2, 2))
 
 
-@pytest.mark.parametrize("kind", CELLS[:3])
-def test_only_the_last_state_or_only_the_outputs_may_have_gradients(kind):
-    layer = randomise("torch", network("torch", kind, "one"))
+@pytest.mark.parametrize("framework", TWO)
+def test_a_subclass_that_steps_otherwise_is_obeyed(framework):
+    m = lab(framework)
+
+    class Twice(m.LSTMCell):
+        def step(self, a, state):
+            h, state = super().step(a, state)
+            return 2 * h, state
+
+    xs = np.ones((1, 3, 2), "float32")
+    plain, other = (m.RNN(kind(2, 2))(xs)[0] for kind in (m.LSTMCell, Twice))
+    close(other, 2 * plain, 1e-6)
+
+
+def slopes(layer, xs, pick):
+    """The gradients of a number made of outputs or state alone, by the weights' names."""
+    if isinstance(layer, torch.nn.Module):
+        value = pick(*layer(xs))
+        named = dict(layer.named_parameters())
+        return dict(zip(named, torch.autograd.grad(value, list(named.values())), strict=True))
+    named = layer.named_weights()
+    with tf.GradientTape() as tape:
+        value = pick(*layer(xs))
+    return dict(zip(named, tape.gradient(value, list(named.values())), strict=True))
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("framework", TWO)
+def test_only_the_last_state_or_only_the_outputs_may_have_gradients(framework, kind):
     xs = np.random.default_rng(0).normal(size=(2, 4, 3))
-    for pick in (lambda ys, state: ys[:, 1].sum(), lambda ys, state: state[-1].sum()):
-        grads = []
-        for layer.by_hand in (True, False):
-            value = pick(*layer(xs))
-            grads.append(torch.autograd.grad(value, list(layer.parameters())))
-        close(list(grads[0]), list(grads[1]))
+    layers = [
+        randomise(way, network(way, kind, "one")) for way in (framework, f"{framework} by autograd")
+    ]
+    picks = [lambda ys, state: ys[1, 1, 0], lambda ys, state: tensors(state)[-1][1, 0]]
+    for pick in picks:
+        by_hand, by_autograd = (slopes(layer, xs, pick) for layer in layers)
+        for name, slope in by_autograd.items():
+            close(by_hand[name], slope)
 
 
-@pytest.mark.parametrize("kind", CELLS[:3])
-def test_a_second_derivative_is_refused_clearly(kind):
+NO_SECOND = r"no second derivative.*by_hand=False"
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_second_derivative_is_refused_clearly_in_torch(kind):
     layer = network("torch", kind, "one")
     xs = torch.ones(1, 2, 3, dtype=torch.float64, requires_grad=True)
-    words = r"no second derivative.*by_hand = False"
-    with pytest.raises(RuntimeError, match=words):
+    with pytest.raises(RuntimeError, match=NO_SECOND):
         torch.autograd.grad(layer(xs)[0].sum(), xs, create_graph=True)
-    with pytest.raises(RuntimeError, match=words):
+    with pytest.raises(RuntimeError, match=NO_SECOND):
         layer(xs)[0].sum().backward(create_graph=True)
 
 
+@pytest.mark.parametrize("inside_a_graph", [False, True])
 @pytest.mark.parametrize("kind", CELLS)
-def test_by_autograd_a_second_derivative_is_right(kind):
+def test_a_second_derivative_is_refused_clearly_in_tensorflow(kind, inside_a_graph):
+    layer = network("tensorflow", kind, "one")
+    xs = tf.ones((1, 2, 3), tf.float64)
+
+    def curvature(xs, of_weights):
+        with tf.GradientTape() as outer:
+            outer.watch(xs)
+            with tf.GradientTape() as tape:
+                tape.watch(xs)
+                value = tf.reduce_sum(layer(xs)[0] ** 2)
+            gradient = tape.gradient(value, layer.cell.W_h if of_weights else xs)
+        return outer.gradient(gradient, xs)
+
+    curvature = tf.function(curvature, autograph=False) if inside_a_graph else curvature
+    for of_weights in (True, False):
+        with pytest.raises(LookupError, match=NO_SECOND):
+            curvature(xs, of_weights)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_by_autograd_a_second_derivative_is_right_in_torch(kind):
     layer = randomise("torch", network("torch by autograd", kind, "one", 2, 2))
     rng = np.random.default_rng(1)
     leaves = [rng.normal(size=(2, 3, 2)), *flat(random_state(layer, 2, rng))]
@@ -53,12 +121,102 @@ def test_by_autograd_a_second_derivative_is_right(kind):
     assert torch.autograd.gradgradcheck(run, leaves)
 
 
-def test_a_subclass_that_steps_otherwise_is_obeyed():
-    class Twice(LSTMCell):
-        def step(self, a, state):
-            h, state = super().step(a, state)
-            return 2 * h, state
+@pytest.mark.parametrize("kind", CELLS)
+def test_by_the_tape_a_second_derivative_is_right_in_tensorflow(kind):
+    """Against torch's: the gradient of the squared norm of the gradient."""
+    xs = np.random.default_rng(1).normal(size=(2, 3, 3))
+    ours = randomise("tensorflow", network("tensorflow by autograd", kind, "one"))
+    theirs = randomise("torch", network("torch by autograd", kind, "one"))
+    a = tf.constant(xs)
+    with tf.GradientTape() as outer:
+        outer.watch(a)
+        with tf.GradientTape() as tape:
+            tape.watch(a)
+            value = tf.reduce_sum(ours(a)[0] ** 2)
+        norm = tf.reduce_sum(tape.gradient(value, a) ** 2)
+    b = torch.tensor(xs, requires_grad=True)
+    (gradient,) = torch.autograd.grad((theirs(b)[0] ** 2).sum(), b, create_graph=True)
+    (second,) = torch.autograd.grad((gradient**2).sum(), b)
+    close(outer.gradient(norm, a), second)
 
-    xs = torch.ones(1, 3, 2)
-    plain, other = RNN(LSTMCell(2, 2))(xs)[0], RNN(Twice(2, 2))(xs)[0]
-    close(other, 2 * plain, 1e-6)
+
+@pytest.mark.parametrize("framework", ["numpy", *TWO])
+def test_the_switch_is_checked_at_the_call(framework):
+    m = lab(framework)
+    with pytest.raises(TypeError, match="by_hand must be True or False, got 1"):
+        m.RNN(m.RNNCell(2, 2), by_hand=1)
+
+
+def test_numpy_has_no_other_way():
+    m = lab("numpy")
+    with pytest.raises(ValueError, match=r"by_hand must be True in NumPy.*rnnlab\.torch"):
+        m.RNN(m.RNNCell(2, 2), by_hand=False)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("framework", ["numpy", *TWO])
+def test_ten_thousand_steps(framework, kind):
+    """Whole = two halves, forward and back: no recursion, nothing that grows but with T."""
+    layer = randomise(framework, network(framework, kind, "one", 1, 2))
+    xs = np.random.default_rng(2).normal(size=(1, 10_000, 1))
+    ys, final = layer(xs)
+    half, state = layer(xs[:, :5_000])
+    rest, end = layer(xs[:, 5_000:], state)
+    close(ys, np.concatenate([as_numpy(half), as_numpy(rest)], axis=1), 1e-12)
+    for one, other in zip(flat(final), flat(end), strict=True):
+        close(one, other, 1e-12)
+    # The far past has no say any more, so the last 5,000 steps give (all but) the whole gradient.
+    ones = [np.ones_like(part) for part in flat(final)]
+
+    def of_the_state(xs, start):
+        start = rebuild(start, flat(start))
+        return gradients(framework, layer, xs, start, None, np.zeros((1, xs.shape[1], 2)), ones)
+
+    whole, late = of_the_state(xs, layer.initial_state(1)), of_the_state(xs[:, 5_000:], state)
+    for name in lab(framework).get_weights(layer):
+        assert np.abs(whole[name]).max() > 1e-3
+        close(whole[name], late[name], 1e-8)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_graph_is_as_small_for_many_steps_as_for_few(kind):
+    layer = network("tensorflow", kind, "one")
+
+    def nodes(T):
+        def step(xs):
+            with tf.GradientTape() as tape:
+                value = tf.reduce_sum(layer(xs)[0])
+            return tape.gradient(value, list(layer.named_weights().values()))
+
+        traced = tf.function(step).get_concrete_function(tf.TensorSpec((2, T, 3), tf.float64))
+        graph = traced.graph.as_graph_def()
+        return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
+
+    assert nodes(5_000) == nodes(500) < 1_000
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_xla_gives_the_same_numbers(kind):
+    layer = randomise("tensorflow", network("tensorflow", kind, "one"))
+    xs = tf.constant(np.random.default_rng(3).normal(size=(2, 6, 3)))
+    lengths = tf.constant([6, 3])
+
+    def slopes_of(xs, lengths):
+        with tf.GradientTape() as tape:
+            value = tf.reduce_sum(layer(xs, lengths=lengths)[0] ** 2)
+        return tape.gradient(value, list(layer.named_weights().values()))
+
+    for one, other in zip(
+        slopes_of(xs, lengths), tf.function(slopes_of, jit_compile=True)(xs, lengths), strict=True
+    ):
+        close(one, other, 1e-10)
+
+
+def test_eager_calls_of_many_shapes_are_traced_once_or_twice():
+    layer = network("tensorflow", "LSTMCell", "one", 5, 6)
+    fused = lab("tensorflow").layers.fused
+    loop = fused.in_graph(fused.lstm, 6)
+    before = loop.experimental_get_tracing_count()
+    for B, T in [(1, 2), (2, 3), (3, 4), (4, 9), (2, 7)]:
+        layer(np.ones((B, T, 5)))
+    assert loop.experimental_get_tracing_count() - before <= 2

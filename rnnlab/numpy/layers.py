@@ -99,7 +99,8 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    Raises TypeError if cell is no cell.
+    by_hand: whether the backward pass is the one written by hand. NumPy knows no other.
+    Raises TypeError if cell is no cell; ValueError if by_hand is False.
 
     >>> from rnnlab.numpy import RNN, LSTMCell
     >>> from rnnlab.text import one_hot
@@ -109,9 +110,14 @@ class RNN(Layer):
     ((2, 5, 2), (2, 2))
     """
 
-    def __init__(self, cell):
+    def __init__(self, cell, *, by_hand=True):
         self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
+        if not checks.flag("by_hand", by_hand):
+            raise ValueError(
+                "by_hand must be True in NumPy, which finds no gradients by itself; use the RNN of "
+                "rnnlab.torch or rnnlab.tensorflow for by_hand=False"
+            )
 
     @property
     def dtype(self):

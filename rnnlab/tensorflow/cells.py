@@ -68,7 +68,7 @@ class Cell(tf.Module):
 
     def project(self, xs):
         """What the inputs add to every gate: (..., I) -> (..., G*H). It needs no past."""
-        return tf.linalg.matmul(xs, self.W_x) + self.b
+        return tf.tensordot(xs, self.W_x, 1) + self.b
 
     def initial_state(self, batch_size):
         """The state before the first step: zeros (B, H)."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rnnlab import checks, init
 from rnnlab.layer_help import explained
+from rnnlab.tensorflow import fused
 from rnnlab.tensorflow.cells import GRUCell, LSTMCell, RNNCell, tensor
 from rnnlab.weights import check_weights, prefixed
 
@@ -95,7 +96,10 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    Raises TypeError if cell is no cell.
+    by_hand: whether the loop is one operation with a backward pass written by hand, where there is
+        one for the cell (a cell class of your own has none). ``False``: the cell's own ``step``,
+        with the tape; the same numbers, slower. It has second derivatives, too.
+    Raises TypeError if cell is no cell or by_hand no bool.
 
     >>> from rnnlab.tensorflow import RNN, LSTMCell
     >>> from rnnlab.text import one_hot
@@ -105,10 +109,11 @@ class RNN(Layer):
     ((2, 5, 2), (2, 2))
     """
 
-    def __init__(self, cell):
+    def __init__(self, cell, *, by_hand=True):
         super().__init__()
         self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
+        self.by_hand = checks.flag("by_hand", by_hand)
 
     @property
     def dtype(self):
@@ -141,6 +146,8 @@ class RNN(Layer):
         """
         if xs.shape[1] == 0:
             return tf.zeros((tf.shape(xs)[0], 0, self.output_size), self.dtype), state
+        if self.by_hand and fused.serves(self.cell):
+            return fused.run(self.cell, xs, state, valid)
         a = self.cell.project(xs)  # (B, T, I) -> (B, T, G*H), all steps at once
         everything = tf.ones(tf.shape(xs)[:2], tf.bool) if valid is None else valid
 
@@ -152,15 +159,10 @@ class RNN(Layer):
                 h = tf.where(valid_t[:, None], h, tf.zeros_like(h))
             return h, new
 
-        steps = (time_first(a), tf.transpose(everything))
+        steps = (fused.time_first(a), tf.transpose(everything))
         start = (tf.zeros((tf.shape(xs)[0], self.output_size), self.dtype), state)
         ys, states = tf.scan(one_step, steps, start)  # all outputs and states, time first
-        return time_first(ys), tf.nest.map_structure(lambda part: part[-1], states)
-
-
-def time_first(xs):
-    """(B, T, ...) -> (T, B, ...), and back."""
-    return tf.transpose(xs, (1, 0, 2))
+        return fused.time_first(ys), tf.nest.map_structure(lambda part: part[-1], states)
 
 
 class Stack(Layer):

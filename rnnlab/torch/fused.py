@@ -21,18 +21,21 @@ __all__ = ["run", "serves"]
 
 def serves(cell):
     """Whether there is a loop for this cell here. A subclass may step otherwise, so: no."""
-    return type(cell) in (RNNCell, LSTMCell) or (type(cell) is GRUCell and cell.reset_after)
+    return type(cell) in (RNNCell, LSTMCell, GRUCell)
 
 
-def run(cell, a, state, valid=None):
-    """As ``RNN.run``: a (B, T, G*H), the projected inputs, valid (B, T) -> ys (B, T, H), state."""
-    a = a.transpose(0, 1).contiguous()
+def run(cell, xs, state, valid=None):
+    """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
+    a = cell.project(xs.transpose(0, 1))  # (T, B, I) -> (T, B, G*H)
     now = None if valid is None else valid.T[:, :, None].to(a.dtype).contiguous()  # (T, B, 1)
     if type(cell) is LSTMCell:
         h, c = LSTMLoop.apply(a, state.h, state.c, cell.W_h, now)
         state = LSTMState(h[-1], c)
-    elif type(cell) is GRUCell:
+    elif type(cell) is GRUCell and cell.reset_after:
         h = GRULoop.apply(a, state, cell.W_h, cell.b_hn, now)
+        state = h[-1]
+    elif type(cell) is GRUCell:
+        h = ResetBeforeLoop.apply(a, state, cell.W_h, now)
         state = h[-1]
     else:
         h = RNNLoop.apply(a, state, cell.W_h, now)
@@ -65,7 +68,7 @@ def first_derivative_only(backward):
         if torch.is_grad_enabled():  # autograd runs a backward so only under create_graph
             raise RuntimeError(
                 "the hand-written backward pass has no second derivative (create_graph=True); "
-                "set by_hand = False on the RNN layer to lead autograd through the loop"
+                "build the layer as RNN(cell, by_hand=False) to lead autograd through the loop"
             )
         return backward(ctx, *grads)
 
@@ -208,3 +211,51 @@ class GRULoop(Function):
         da = torch.cat([dv[..., : 2 * H], a_n], dim=-1)
         db_hn = by_n.sum(dim=(0, 1))
         return da, dh, recurrent_weight(h_before, dv), db_hn, None
+
+
+class ResetBeforeLoop(Function):
+    """h_t = (1 - z) n + z h_{t-1}, the reset gate before the product."""
+
+    @staticmethod
+    def forward(ctx, a, h0, W_h, now):
+        T, B, H = len(a), *h0.shape
+        gates = a.clone()  # becomes r, z, n
+        hs = a.new_empty(T, B, H)
+        W_rz, W_n = W_h[:, : 2 * H].contiguous(), W_h[:, 2 * H :].contiguous()
+        h = h0
+        for t in range(T):
+            r, z = gates[t, :, : 2 * H].addmm_(h, W_rz).sigmoid_().chunk(2, dim=1)
+            n = gates[t, :, 2 * H :].addmm_(r * h, W_n).tanh_()
+            h = hs[t] = hold(now, t, torch.lerp(n, h, z), h)
+        ctx.save_for_backward(gates, hs, h0, W_h, now)
+        return hs
+
+    @staticmethod
+    @first_derivative_only
+    def backward(ctx, dhs):
+        gates, hs, h0, W_h, now = ctx.saved_tensors
+        T, B, H = hs.shape
+        r, z, n = gates.view(T, B, 3, H).unbind(2)
+        h_before = before(h0, hs)
+        # How the sums of r, z, n answer, at all steps: r to the gradient of r h, z and n to dh.
+        da = torch.empty_like(gates)
+        by_r, by_z, by_n = da.view(T, B, 3, H).unbind(2)
+        torch.mul(h_before, r * (1 - r), out=by_r)
+        torch.mul(h_before - n, z * (1 - z), out=by_z)
+        torch.mul(1 - z, 1 - n.square(), out=by_n)
+        keep = z
+        if now is not None:
+            da *= now
+            keep = torch.where(now > 0, z, 1.0)
+        W_rz, W_n = W_h[:, : 2 * H].T.contiguous(), W_h[:, 2 * H :].T.contiguous()
+        dh = torch.zeros_like(h0)
+        parts = da.view(T, B, 3, H)
+        for t in reversed(range(T)):
+            dh = dh + dhs[t]
+            parts[t, :, 1:].mul_(dh[:, None])
+            d_reset = by_n[t] @ W_n  # the gradient of r h
+            by_r[t].mul_(d_reset)
+            dh = torch.addmm(dh * keep[t] + d_reset * r[t], da[t, :, : 2 * H], W_rz)
+        dW_rz = recurrent_weight(h_before, da[:, :, : 2 * H])
+        dW_n = recurrent_weight(r * h_before, by_n)
+        return da, dh, torch.cat([dW_rz, dW_n], dim=1), None

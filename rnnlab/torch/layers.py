@@ -97,7 +97,10 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    Raises TypeError if cell is no cell.
+    by_hand: whether the loop is one operation with a backward pass written by hand, where there is
+        one for the cell (a cell class of your own has none). ``False``: the cell's own ``step``,
+        with autograd; the same numbers, slower. It has second derivatives, too.
+    Raises TypeError if cell is no cell or by_hand no bool.
 
     >>> from rnnlab.torch import RNN, LSTMCell
     >>> from rnnlab.text import one_hot
@@ -107,16 +110,11 @@ class RNN(Layer):
     ((2, 5, 2), (2, 2))
     """
 
-    def __init__(self, cell):
+    def __init__(self, cell, *, by_hand=True):
         super().__init__()
         self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
-        self.by_hand = True
-        """Whether a loop with its backward pass written by hand runs the cell, where there is one.
-
-        ``False``: the cell's own ``step``, with autograd; the same numbers, slower. It has second
-        derivatives, too.
-        """
+        self.by_hand = checks.flag("by_hand", by_hand)
 
     @property
     def dtype(self):
@@ -143,9 +141,9 @@ class RNN(Layer):
 
         ``valid`` (B, T) says which steps count; ``None``: all. Padded steps of xs must be finite.
         """
+        if self.by_hand and xs.shape[1] > 0 and fused.serves(self.cell):
+            return fused.run(self.cell, xs, state, valid)
         a = self.cell.project(xs)  # (B, T, I) -> (B, T, G*H), all steps at once
-        if self.by_hand and a.shape[1] > 0 and fused.serves(self.cell):
-            return fused.run(self.cell, a, state, valid)
         ys = []
         for t, a_t in enumerate(a.unbind(dim=1)):
             h, new = self.cell.step(a_t, state)
