@@ -134,7 +134,6 @@ def marks(name):
 def test_what_only_some_notations_have_is_known():
     rnn = marks("rnnlab.torch.RNN")
     assert rnn["backward"] == rnn["record"] == {"numpy"}
-    assert rnn["by_hand"] == {"torch"}
     assert rnn["run"] == {"torch", "tensorflow"}
     assert rnn["initial_state"] == {"numpy", "torch", "tensorflow"}
     # PyTorch writes the call as forward.
@@ -202,7 +201,7 @@ def book(tmp_path_factory):
         "# All\n\n```{api-overview} notations shared\n```\n\n"
         "{py:func}`rnnlab.torch.fit` {py:class}`~rnnlab.torch.LSTM` {py:mod}`rnnlab.text`\n"
         "{py:meth}`rnnlab.numpy.RNN.backward` {py:meth}`rnnlab.tensorflow.GRUCell.project`\n"
-        "{py:attr}`rnnlab.torch.RNN.by_hand` {py:mod}`rnnlab.tensorflow`\n\n"
+        "{py:meth}`rnnlab.torch.RNN.run` {py:mod}`rnnlab.tensorflow`\n\n"
         "```{toctree}\nentries\n```\n",
         encoding="utf-8",
     )
@@ -245,7 +244,6 @@ def test_a_page_marks_what_only_some_notations_have(book):
     mark = r'<dt [^>]*id="rnnlab\.{}"(?:(?!</dt>).)*class="api-only[^>]*>(.*?)</dt>'
     for name, words in {
         "numpy.RNN.backward": "NumPy only",
-        "torch.RNN.by_hand": "PyTorch only",
         "torch.RNN.run": "PyTorch and TensorFlow",
     }.items():
         (found,) = re.findall(mark.format(re.escape(name)), html, re.DOTALL)

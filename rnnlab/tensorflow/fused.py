@@ -208,7 +208,7 @@ def gru_after(now, a, h0, W_h, b_hn):
     h, (hs, rz, n, through) = over_time(forward, h0, a, outputs=4)
 
     def back(dhs, dh):
-        r, z = split(rz, 2)
+        r, z = split(rz, 2)  # (T, B, H)
         h_before = before(h0, hs)
         # How the sums answer to dh, at all steps; dv is the gradient of h W_h.
         by_n = (1 - z) * (1 - n * n)
@@ -246,7 +246,7 @@ def gru_before(now, a, h0, W_h):
     h, (hs, rz, n) = over_time(forward, h0, a, outputs=3)
 
     def back(dhs, dh):
-        r, z = split(rz, 2)
+        r, z = split(rz, 2)  # (T, B, H)
         h_before = before(h0, hs)
         by_n, by_z = counted(now, (1 - z) * (1 - n * n), (h_before - n) * z * (1 - z))
         by_r = h_before * r * (1 - r)

@@ -224,7 +224,8 @@ class ResetBeforeLoop(Function):
         W_rz, W_n = W_h[:, : 2 * H].contiguous(), W_h[:, 2 * H :].contiguous()
         h = h0
         for t in range(T):
-            r, z = gates[t, :, : 2 * H].addmm_(h, W_rz).sigmoid_().chunk(2, dim=1)
+            rz = gates[t, :, : 2 * H].addmm_(h, W_rz).sigmoid_()
+            r, z = rz.chunk(2, dim=1)
             n = gates[t, :, 2 * H :].addmm_(r * h, W_n).tanh_()
             h = hs[t] = hold(now, t, torch.lerp(n, h, z), h)
         ctx.save_for_backward(gates, hs, h0, W_h, now)
