@@ -99,8 +99,11 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    by_hand: whether the backward pass is the one written by hand. NumPy knows no other.
-    Raises TypeError if cell is no cell; ValueError if by_hand is False.
+    by_hand: in PyTorch and TensorFlow, whether the loop is one operation whose backward pass is
+        written by hand, where there is one for the cell (a class of your own has none). ``False``:
+        the cell's own ``step``, with autograd; the same numbers, slower, but with second
+        derivatives. NumPy, which has no autograd, takes no ``False``.
+    Raises TypeError if cell is no cell or by_hand no bool; ValueError if it is False in NumPy.
 
     >>> from rnnlab.numpy import RNN, LSTMCell
     >>> from rnnlab.text import one_hot

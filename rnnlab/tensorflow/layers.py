@@ -96,10 +96,11 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    by_hand: whether the loop is one operation with a backward pass written by hand, where there is
-        one for the cell (a cell class of your own has none). ``False``: the cell's own ``step``,
-        with the tape; the same numbers, slower. It has second derivatives, too.
-    Raises TypeError if cell is no cell or by_hand no bool.
+    by_hand: in PyTorch and TensorFlow, whether the loop is one operation whose backward pass is
+        written by hand, where there is one for the cell (a class of your own has none). ``False``:
+        the cell's own ``step``, with autograd; the same numbers, slower, but with second
+        derivatives. NumPy, which has no autograd, takes no ``False``.
+    Raises TypeError if cell is no cell or by_hand no bool; ValueError if it is False in NumPy.
 
     >>> from rnnlab.tensorflow import RNN, LSTMCell
     >>> from rnnlab.text import one_hot
