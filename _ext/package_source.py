@@ -18,7 +18,13 @@ ROOT = Path(__file__).parents[1]
 NOTATIONS = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow"}
 ORDER = ("", *NOTATIONS)  # of what is described: what stands outside the three has the key ""
 # What the public modules stand on. Its names may change without a word.
-INTERNAL = {"rnnlab.checks", "rnnlab.loop", "rnnlab.weights", "rnnlab.torch.fused"}
+INTERNAL = {
+    "rnnlab.checks",
+    "rnnlab.loop",
+    "rnnlab.weights",
+    "rnnlab.torch.fused",
+    "rnnlab.tensorflow.fused",
+}
 
 
 @dataclass

@@ -65,8 +65,13 @@ class Run:
         return arrays["losses"].tolist(), state
 
 
-def run_steps(run, one_step, batches, steps, *, lr, clip, progress, callback, files):
-    """Call ``one_step(batch, state, rate) -> loss, state`` until there are ``steps`` losses."""
+def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, files, at_once=1):
+    """Train until there are ``steps`` losses, a group of batches at a time.
+
+    ``advance(group, state, rates) -> losses, state`` takes one step for each batch of the group.
+    Those of a group are alike in form, and there are at most ``at_once`` (one, where a callback
+    wants to see every step).
+    """
     steps = checks.size("steps", steps, minimum=0)
     if not callable(lr):
         lr = _constant(checks.number("lr", lr, minimum=0))
@@ -81,28 +86,60 @@ def run_steps(run, one_step, batches, steps, *, lr, clip, progress, callback, fi
     losses, state = ([], None) if resume is None else run.restore(resume)
     # A bar would be stored in a notebook's output and compared by the tests.
     quiet = not progress or "PYTEST_CURRENT_TEST" in os.environ
-    source = islice(endless(batches), len(losses), None)  # on from the batch it stopped before
-    bar = tqdm(
-        range(len(losses), steps), "training", steps, initial=len(losses), unit="step",
-        disable=quiet,
-    )  # fmt: skip
-    for step in bar:
-        batch = next(source)
-        if batch.carry:
-            checks.can_carry(run.model.layer)
-        loss, state = one_step(batch, state if batch.carry else None, lr(step))
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss is {loss} at step {step}; lower lr, or set clip (a norm of 1 is usual)"
-            )
-        losses.append(loss)
-        if save_every is not None and len(losses) % save_every == 0 and len(losses) < steps:
-            run.save(path, losses, state)
-        if callback is not None and callback(step, loss):
-            break
+    source = _Groups(islice(endless(batches), len(losses), None))  # on from where it stopped
+    bar = tqdm(total=steps, desc="training", initial=len(losses), unit="step", disable=quiet)
+    with bar:
+        while len(losses) < steps:
+            done = len(losses)
+            end = steps if save_every is None else min(steps, done + save_every - done % save_every)
+            group = source.take(1 if callback else min(at_once, end - done))
+            carry = group[0].carry
+            if carry:
+                checks.can_carry(run.model.layer)
+            rates = [lr(step) for step in range(done, done + len(group))]
+            found, state = advance(group, state if carry else None, rates)
+            for step, loss in enumerate(found, start=done):
+                if not np.isfinite(loss):
+                    raise FloatingPointError(
+                        f"the loss is {loss} at step {step}; lower lr, or set clip (a norm of 1 is "
+                        "usual)"
+                    )
+                losses.append(loss)
+            bar.update(len(group))
+            if save_every is not None and len(losses) % save_every == 0 and len(losses) < steps:
+                run.save(path, losses, state)
+            if callback is not None and callback(done, losses[-1]):
+                break
     if path is not None:
         run.save(path, losses, state)
     return np.array(losses)
+
+
+class _Groups:
+    """Batches from an endless source, in groups of like form."""
+
+    def __init__(self, source):
+        self.source, self.waiting = source, []
+
+    def take(self, most):
+        """The next batches, at least one and at most ``most``, of one form."""
+        group = [*self.waiting] or [next(self.source)]
+        self.waiting = []
+        while len(group) < most:
+            batch = next(self.source)
+            if _form(batch) != _form(group[0]):
+                self.waiting = [batch]
+                break
+            group.append(batch)
+        return group
+
+
+def _form(batch):
+    """What batches must have in common to go side by side; lists of lists go alone."""
+    arrays = batch.inputs, batch.targets
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        return object()
+    return [array.shape for array in arrays], batch.lengths is None, batch.carry
 
 
 def mean_loss(model, loss, batches):

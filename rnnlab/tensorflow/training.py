@@ -122,23 +122,45 @@ def fit(
     """
     adam, rng = Adam(model), init.generator(seed, "dropout")
 
-    @tf.function(reduce_retracing=True)  # the whole step is one graph, built once
-    def compiled(batch, counted, state, kept, rate):
+    def one_step(batch, counted, state, kept, rate):
         loss, state, grads = model._gradients(batch, counted, state, kept)
         if clip is not None:
             grads, _ = clip_by_global_norm(grads, clip)
         adam.update(grads, rate)
         return loss, state
 
-    def one_step(batch, state, rate):
-        kept = model._mask(len(batch.inputs), rng)
-        rate = tf.constant(rate, tf.float64)
-        loss, state = compiled(*model.for_graph(batch, state), kept, rate)
-        return float(loss), state
+    # Many steps are one call: all of the loop is in the graph, which is traced once (and once more
+    # when other shapes come).
+    @tf.function(reduce_retracing=True, autograph=False)
+    def compiled(group, counted, start, kept, rates, carry):
+        def body(k, state, losses):
+            now = tf.nest.map_structure(lambda x: None if x is None else x[k], (group, counted))
+            mask = None if kept is None else kept[k]
+            before = tf.nest.map_structure(lambda s, z: tf.where(carry, s, z), state, start)
+            loss, state = one_step(*now, before, mask, rates[k])
+            return k + 1, state, losses.write(k, loss)
+
+        losses = tf.TensorArray(model.dtype, size=tf.shape(rates)[0])
+        _, state, losses = tf.while_loop(
+            lambda k, *_: k < tf.shape(rates)[0], body, (0, start, losses), parallel_iterations=1
+        )
+        return losses.stack(), state
+
+    def advance(group, state, rates):
+        carry = group[0].carry
+        kept = [model._mask(len(batch.inputs), rng) for batch in group]
+        group, counted, (start, *_) = zip(
+            *(model.for_graph(batch, state) for batch in group), strict=True
+        )
+        rates = tf.constant(rates, tf.float64)
+        found, state = compiled(
+            stacked(group), stacked(counted), start, stacked(kept), rates, tf.constant(carry)
+        )
+        return found.numpy().tolist(), state
 
     return run_steps(
         Run(model, adam, rng, get_weights, set_weights, np.asarray),
-        one_step,
+        advance,
         batches,
         steps,
         lr=lr,
@@ -146,7 +168,13 @@ def fit(
         progress=progress,
         callback=callback,
         files=(checkpoint, save_every, resume),
+        at_once=20,
     )
+
+
+def stacked(trees):
+    """Arrays, or tuples of them and None, of many steps: one above the other."""
+    return tf.nest.map_structure(lambda *x: None if x[0] is None else np.stack(x), *trees)
 
 
 def evaluate(model, batches):

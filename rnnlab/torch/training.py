@@ -122,16 +122,17 @@ def fit(
     """
     adam, rng = Adam(model), init.generator(seed, "dropout")
 
-    def one_step(batch, state, rate):
+    def advance(group, state, rates):
+        (batch,), (rate,) = group, rates
         loss, state, grads = model.gradients(batch, state, rng)
         if clip is not None:
             grads, _ = clip_by_global_norm(grads, clip)
         adam.update(grads, rate)
-        return float(loss), state
+        return [float(loss)], state
 
     return run_steps(
         Run(model, adam, rng, get_weights, set_weights, to_numpy),
-        one_step,
+        advance,
         batches,
         steps,
         lr=lr,
