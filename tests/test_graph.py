@@ -5,8 +5,18 @@ import pytest
 import tensorflow as tf
 from support import ARCHITECTURES, CELLS, as_numpy, close, flat, network, randomise
 
-from rnnlab.tensorflow import CharLM, evaluate, fit, get_weights
-from rnnlab.text import Batch, Vocabulary
+from rnnlab.tensorflow import (
+    RNN,
+    CharLM,
+    Classifier,
+    LSTMCell,
+    Stack,
+    evaluate,
+    fit,
+    get_weights,
+    training,
+)
+from rnnlab.text import Batch, Vocabulary, batches, one_hot, streams
 
 
 # Without AutoGraph it is our own lines that trace, and that coverage sees.
@@ -52,3 +62,38 @@ def test_a_compiled_training_step_is_the_step(clip):
             tf.config.run_functions_eagerly(False)
     compiled, plain = found
     close([as_numpy(x) for x in compiled], [as_numpy(x) for x in plain])
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_long_run_is_compiled_by_xla_and_gives_the_same(kind, monkeypatch):
+    ids = np.random.default_rng(0).integers(4, size=60)
+    losses = []
+    for long in (10**9, 5):
+        monkeypatch.setattr(training, "LONG", long)
+        model = Classifier(network("tensorflow", kind, "stack of both", 4), 3, dropout=0.2)
+        xs = one_hot(ids.reshape(12, 5), 4, dtype="float64")
+        data = batches(xs, ids[:12] % 3, batch_size=5)  # the third of each pass has two rows
+        losses.append(fit(model, data, steps=8, lr=0.05, clip=0.5, progress=False))
+        assert training.worth_compiling(model, 8) == (long == 5)
+    close(*losses)
+
+
+def test_a_cell_of_ones_own_or_autograd_is_not_left_to_xla():
+    class Other(LSTMCell):
+        pass
+
+    for layer in (RNN(Other(4, 2)), RNN(LSTMCell(4, 2), by_hand=False)):
+        deep = Stack([RNN(LSTMCell(4, 4)), layer])
+        assert not training.worth_compiling(CharLM(Vocabulary("helo"), deep), 10**9)
+
+
+def test_training_in_groups_is_training_step_by_step():
+    """A callback makes groups of one; batches change their form, and the state is carried."""
+    ids = np.random.default_rng(0).integers(4, size=151)
+    found = []
+    for callback in (None, lambda step, loss: False):
+        model = CharLM(Vocabulary("helo"), network("tensorflow", "LSTMCell", "one", 4))
+        data = [*streams(ids, 2, 7), *list(streams(ids, 3, 5))[:2]]
+        found.append(fit(model, data, steps=30, lr=0.05, progress=False, callback=callback))
+        found.append(np.concatenate([w.ravel() for w in get_weights(model).values()]))
+    close(found[:2], found[2:], 1e-12)

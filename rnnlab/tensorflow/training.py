@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from rnnlab import init
 from rnnlab.loop import Run, mean_loss, run_steps
-from rnnlab.tensorflow.layers import get_weights, set_weights
+from rnnlab.tensorflow import fused
+from rnnlab.tensorflow.layers import RNN, get_weights, set_weights
 from rnnlab.weights import prefixed
 
 __all__ = ["Adam", "clip_by_global_norm", "evaluate", "fit"]
@@ -129,15 +130,20 @@ def fit(
         adam.update(grads, rate)
         return loss, state
 
+    by_xla = tf.function(one_step, jit_compile=True, autograph=False)
+
     # Many steps are one call: all of the loop is in the graph, which is traced once (and once more
     # when other shapes come).
     @tf.function(reduce_retracing=True, autograph=False)
     def compiled(group, counted, start, kept, rates, carry):
+        quick = group.lengths is None and worth_compiling(model, steps)
+        step = by_xla if quick else one_step
+
         def body(k, state, losses):
             now = tf.nest.map_structure(lambda x: None if x is None else x[k], (group, counted))
             mask = None if kept is None else kept[k]
             before = tf.nest.map_structure(lambda s, z: tf.where(carry, s, z), state, start)
-            loss, state = one_step(*now, before, mask, rates[k])
+            loss, state = step(*now, before, mask, rates[k])
             return k + 1, state, losses.write(k, loss)
 
         losses = tf.TensorArray(model.dtype, size=tf.shape(rates)[0])
@@ -170,6 +176,20 @@ def fit(
         files=(checkpoint, save_every, resume),
         at_once=20,
     )
+
+
+def worth_compiling(model, steps):
+    """Whether XLA shall compile the training step.
+
+    It takes seconds for each shape of batch, so only a long run gains by it. Lengths it cannot do
+    (how many targets count is not known beforehand), nor perhaps a cell it does not know.
+    """
+    layers = [part for part in (*model.layer.submodules, model.layer) if isinstance(part, RNN)]
+    known = all(layer.by_hand and fused.serves(layer.cell) for layer in layers)
+    return known and steps >= LONG
+
+
+LONG = 1000  # steps
 
 
 def stacked(trees):
