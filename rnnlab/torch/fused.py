@@ -1,12 +1,13 @@
 """The cells' loops over time with the backward pass written by hand: the same numbers, sooner.
 
 Autograd, led through the loop of ``RNN.run``, records every small operation of every step. Here the
-whole loop is one operation, and its way back uses what the mathematics allows: the local
-derivatives of all steps are computed at once, the loop back holds little but the one product that
-has to wait, and the gradient of ``W_h`` is a single product over all steps at the end.
+whole layer is one operation, and its way back uses what the mathematics allows: the local
+derivatives of many steps are computed at once, the loop back holds little but the one product that
+has to wait, and the gradients of ``W_x`` and ``W_h`` are one product each, over all steps, at the
+end.
 
 The equations are those of ``rnnlab.numpy``'s ``step_back``; the tests hold both against autograd.
-Shapes: T steps come first here; a (T, B, G*H), h (T, B, H).
+Shapes: T steps come first here; xs (T, B, I), a (T, B, G*H), h (T, B, H).
 """
 
 import functools
@@ -26,22 +27,76 @@ def serves(cell):
 
 def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
-    a = cell.project(xs.transpose(0, 1))  # (T, B, I) -> (T, B, G*H)
-    now = None if valid is None else valid.T[:, :, None].to(a.dtype).contiguous()  # (T, B, 1)
+    xs = xs.transpose(0, 1).contiguous()
+    now = None if valid is None else valid.T[:, :, None].contiguous()  # (T, B, 1)
+    weights = cell.W_x, cell.W_h, cell.b
     if type(cell) is LSTMCell:
-        h, c = LSTMLoop.apply(a, state.h, state.c, cell.W_h, now)
+        h, c = LSTMLoop.apply(now, xs, state.h, state.c, *weights)
         state = LSTMState(h[-1], c)
     elif type(cell) is GRUCell and cell.reset_after:
-        h = GRULoop.apply(a, state, cell.W_h, cell.b_hn, now)
+        h = GRULoop.apply(now, xs, state, *weights, cell.b_hn)
         state = h[-1]
     elif type(cell) is GRUCell:
-        h = ResetBeforeLoop.apply(a, state, cell.W_h, now)
+        h = ResetBeforeLoop.apply(now, xs, state, *weights)
         state = h[-1]
     else:
-        h = RNNLoop.apply(a, state, cell.W_h, now)
+        h = RNNLoop.apply(now, xs, state, *weights)
         state = h[-1]
     ys = h if now is None else h * now  # past a row's length h holds its last state: show 0
     return ys.transpose(0, 1), state
+
+
+# oneDNN's product of matrices: on processors that MKL was not made for it takes half the time of
+# torch.mm. Where this torch does not offer it, torch.mm serves.
+ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+LARGE = 500_000  # multiplications; below, oneDNN takes longer to call than it saves
+
+
+def by_onednn(multiplications, like):
+    """Whether a product shall be oneDNN's, which knows float32 on the CPU."""
+    offered = ONEDNN is not None and torch.backends.mkldnn.is_available()
+    single = like.dtype == torch.float32 and like.device.type == "cpu"
+    return offered and single and multiplications > LARGE
+
+
+def product(x, W):
+    """x (N, K) W (K, M) -> (N, M)."""
+    if by_onednn(x.numel() * W.shape[1], x):
+        return ONEDNN(x, W.T, None, "none", [], "")
+    return x @ W
+
+
+def adding(W, rows):
+    """The function (a, h) -> a + h W, for many calls with h (rows, K) and one W (K, M)."""
+    if by_onednn(rows * W.numel(), W):
+        across = W.T.contiguous()
+        return lambda a, h: ONEDNN.binary(h, a, across, None, "add")
+    return lambda a, h: torch.addmm(a, h, W)
+
+
+def tanh_of_half(u, out):
+    """tanh(u / 2) = 2 σ(u) - 1; PyTorch's tanh takes nine times as long as its σ."""
+    torch.sigmoid(u, out=out)
+    return torch.add(MINUS_ONE, out, alpha=2, out=out)
+
+
+MINUS_ONE = torch.tensor(-1.0)
+
+
+def project(xs, W_x, b):
+    """a = x W_x + b for all steps: (T, B, I) -> (T, B, G*H)."""
+    return product(xs.flatten(0, 1), W_x).add_(b).view(*xs.shape[:2], -1)
+
+
+def project_back(ctx, xs, W_x, da):
+    """The gradients of xs, if it is asked for, W_x and b."""
+    dxs = product(da.flatten(0, 1), W_x.T).view(xs.shape) if ctx.needs_input_grad[1] else None
+    return dxs, weight_gradient(xs, da), da.sum(dim=(0, 1))
+
+
+def weight_gradient(inputs, dv):
+    """The gradient of the weights between (T, B, K) and (T, B, M): one product over all."""
+    return product(inputs.flatten(0, 1).T, dv.flatten(0, 1))
 
 
 def before(h0, h):
@@ -50,13 +105,15 @@ def before(h0, h):
 
 
 def hold(now, t, new, old):
-    """Where step t is padding, the old state stays, to the bit."""
-    return new if now is None else torch.where(now[t] > 0, new, old)
+    """Where step t is padding, the old state stays, to the bit; ``new`` is overwritten."""
+    return new if now is None else torch.where(now[t], new, old, out=new)
 
 
-def recurrent_weight(h_before, dv):
-    """The gradient of W_h: one product over all steps and rows."""
-    return h_before.flatten(0, 1).T @ dv.flatten(0, 1)
+def blocks_back(tensor):
+    """Ranges of steps (T, ...) from the last to the first, each about as large as a cache holds."""
+    length = max(1, 2**16 // max(1, tensor[0].numel()))
+    for end in range(len(tensor), 0, -length):
+        yield max(0, end - length), end
 
 
 def first_derivative_only(backward):
@@ -79,165 +136,180 @@ class RNNLoop(Function):
     """h_t = tanh(a_t + h_{t-1} W_h)."""
 
     @staticmethod
-    def forward(ctx, a, h0, W_h, now):
-        hs = torch.empty_like(a)
+    def forward(ctx, now, xs, h0, W_x, W_h, b):
+        hs = project(xs, 2 * W_x, 2 * b)  # 2a, overwritten by h step by step
+        add = adding(2 * W_h, len(h0))
         h = h0
-        for t in range(len(a)):
-            new = torch.addmm(a[t], h, W_h).tanh_()
-            h = hs[t] = hold(now, t, new, h)
-        ctx.save_for_backward(hs, h0, W_h, now)
+        for t, h_t in enumerate(hs.unbind()):
+            h = hold(now, t, tanh_of_half(add(h_t, h), out=h_t), h)
+        ctx.save_for_backward(now, xs, hs, h0, W_x, W_h)
         return hs
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs):
-        hs, h0, W_h, now = ctx.saved_tensors
-        da = 1 - hs.square()  # how h answers to its sum, at every step
-        if now is not None:
-            da *= now
-        W_back = W_h.T.contiguous()
-        dh = torch.zeros_like(h0)
-        for t in reversed(range(len(da))):
-            dh = dh + dhs[t]
-            da[t] *= dh
-            passed = da[t] @ W_back
-            dh = passed if now is None else torch.addcmul(passed, dh, 1 - now[t])
-        return da, dh, recurrent_weight(before(h0, hs), da), None
+        now, xs, hs, h0, W_x, W_h = ctx.saved_tensors
+        add, outer = adding(W_h.T.contiguous(), len(h0)), (torch.zeros_like(h0), *dhs.unbind())
+        da = torch.empty_like(hs)
+        das, dh = da.unbind(), dhs[-1]
+        for start, end in blocks_back(hs):
+            local = da[start:end]  # how h answers to its sum: 1 - h², zero at padding
+            torch.mul(hs[start:end], hs[start:end], out=local).neg_().add_(1)
+            if now is not None:
+                local.mul_(now[start:end])
+            for t in reversed(range(start, end)):
+                passed = add(outer[t], das[t].mul_(dh))
+                dh = passed if now is None else torch.where(now[t], passed, passed + dh)
+        dxs, dW_x, db = project_back(ctx, xs, W_x, da)
+        return None, dxs, dh, dW_x, weight_gradient(before(h0, hs), da), db
 
 
 class LSTMLoop(Function):
     """c_t = σ(f) c_{t-1} + σ(i) tanh(g), h_t = σ(o) tanh(c_t), from u = a_t + h_{t-1} W_h."""
 
     @staticmethod
-    def forward(ctx, a, h0, c0, W_h, now):
-        T, B, H = len(a), *h0.shape
-        # tanh(g) = 2 σ(2g) - 1: with the block of g doubled, one σ serves the four gates.
-        double = a.new_ones(4 * H)
+    def forward(ctx, now, xs, h0, c0, W_x, W_h, b):
+        T, B, H = len(xs), *h0.shape
+        # With the block of g doubled, one σ serves the four gates: tanh(g) = 2 σ(2g) - 1.
+        double = xs.new_ones(4 * H)
         double[2 * H : 3 * H] = 2.0
-        gates, W_double = a * double, W_h * double
-        hs, tanh_cs = a.new_empty(T, B, H), a.new_empty(T, B, H)
-        cs = a.new_empty(T + 1, B, H)
-        cs[0], h = c0, h0
-        for t in range(T):
-            u = gates[t].addmm_(h, W_double).sigmoid_()
-            i, f, g, o = u.chunk(4, dim=1)
-            g.mul_(2.0).sub_(1.0)
-            c = torch.addcmul(f * cs[t], i, g)
-            cs[t + 1] = hold(now, t, c, cs[t])
-            torch.tanh(c, out=tanh_cs[t])
-            h = hs[t] = hold(now, t, o * tanh_cs[t], h)
-        ctx.save_for_backward(gates, hs, cs, tanh_cs, h0, W_h, now)
-        return hs, cs[-1].clone()
+        gates = project(xs, W_x * double, b * double)  # a, overwritten by the gates
+        add = adding(W_h * double, B)
+        hs, cs, tanh_cs = xs.new_empty(T, B, H), xs.new_empty(T + 1, B, H), xs.new_empty(T, B, H)
+        cs[0], h, c = c0, h0, c0
+        each = gates.view(T, B, 4, H).unbind(2)
+        steps = zip(gates, *each, hs, cs[1:], tanh_cs, strict=True)
+        for t, (gate, i, f, g, o, h_t, c_t, tanh_c) in enumerate(steps):
+            torch.sigmoid(add(gate, h), out=gate)
+            torch.add(MINUS_ONE, g, alpha=2, out=g)
+            torch.mul(f, c, out=c_t).addcmul_(i, g)
+            c = hold(now, t, c_t, c)
+            tanh_of_half(torch.add(c_t, c_t, out=tanh_c), out=tanh_c)
+            h = hold(now, t, torch.mul(o, tanh_c, out=h_t), h)
+        ctx.save_for_backward(now, xs, gates, hs, cs, tanh_cs, h0, W_x, W_h)
+        return hs, c.clone()
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs, dc):
-        gates, hs, cs, tanh_cs, h0, W_h, now = ctx.saved_tensors
+        now, xs, gates, hs, cs, tanh_cs, h0, W_x, W_h = ctx.saved_tensors
         T, B, H = hs.shape
-        i, f, g, o = gates.view(T, B, 4, H).unbind(2)
-        # How u answers: i, f, g through c, and o through h; all steps at once.
+        add, outer = adding(W_h.T.contiguous(), B), (torch.zeros_like(h0), *dhs.unbind())
         da = torch.empty_like(gates)
-        by_i, by_f, by_g, by_o = da.view(T, B, 4, H).unbind(2)
-        torch.mul(g, i * (1 - i), out=by_i)
-        torch.mul(cs[:-1], f * (1 - f), out=by_f)
-        torch.mul(i, 1 - g.square(), out=by_g)
-        torch.mul(tanh_cs, o * (1 - o), out=by_o)
-        c_by_h = o * (1 - tanh_cs.square())
-        keep = f
-        if now is not None:  # padding: nothing is written, everything is kept
-            da *= now
-            c_by_h *= now
-            keep = torch.where(now > 0, f, 1.0)
-        W_back = W_h.T.contiguous()
-        dh = torch.zeros_like(h0)
-        parts = da.view(T, B, 4, H)
-        for t in reversed(range(T)):
-            dh = dh + dhs[t]
-            dc = torch.addcmul(dc, dh, c_by_h[t])
-            parts[t, :, :3].mul_(dc[:, None])
-            parts[t, :, 3].mul_(dh)
-            passed = da[t] @ W_back
-            dh = passed if now is None else torch.addcmul(passed, dh, 1 - now[t])
-            dc = dc * keep[t]
-        return da, dh, dc, recurrent_weight(before(h0, hs), da), None
+        das, parts = da.unbind(), da.view(T, B, 4, H)
+        through_c, through_h = parts[:, :, :3].unbind(), parts[:, :, 3].unbind()
+        dh, dc = dhs[-1], dc.clone()
+        for start, end in blocks_back(gates):
+            # How u answers: i, f, g through c, and o through h; all steps of a block at once.
+            i, f, g, o = gates[start:end].view(-1, B, 4, H).unbind(2)
+            by_i, by_f, by_g, by_o = parts[start:end].unbind(2)
+            tanh_c = tanh_cs[start:end]
+            torch.addcmul(i, i, i, value=-1, out=by_i).mul_(g)
+            torch.addcmul(f, f, f, value=-1, out=by_f).mul_(cs[start:end])
+            torch.addcmul(i, i * g, g, value=-1, out=by_g)
+            torch.addcmul(o, o, o, value=-1, out=by_o).mul_(tanh_c)
+            c_by_h = torch.addcmul(o, o * tanh_c, tanh_c, value=-1)
+            keep = f
+            if now is not None:  # padding: nothing is written, everything is kept
+                valid = now[start:end]
+                da[start:end].mul_(valid)
+                c_by_h.mul_(valid)
+                keep = torch.where(valid, f, 1.0)
+            for t in reversed(range(start, end)):
+                dc.addcmul_(dh, c_by_h[t - start])
+                through_c[t].mul_(dc[:, None])
+                through_h[t].mul_(dh)
+                dc.mul_(keep[t - start])
+                passed = add(outer[t], das[t])
+                dh = passed if now is None else torch.where(now[t], passed, passed + dh)
+        dxs, dW_x, db = project_back(ctx, xs, W_x, da)
+        return None, dxs, dh, dc, dW_x, weight_gradient(before(h0, hs), da), db
 
 
 class GRULoop(Function):
     """h_t = (1 - z) n + z h_{t-1}, the reset gate after the product."""
 
     @staticmethod
-    def forward(ctx, a, h0, W_h, b_hn, now):
-        T, B, H = len(a), *h0.shape
-        gates = a.clone()  # becomes r, z, n
-        hs, through = a.new_empty(T, B, H), a.new_empty(T, B, H)
+    def forward(ctx, now, xs, h0, W_x, W_h, b, b_hn):
+        T, B, H = len(xs), *h0.shape
+        double = xs.new_ones(3 * H)
+        double[2 * H :] = 2.0  # n = tanh(.) = 2 σ(2 .) - 1
+        gates = project(xs, W_x * double, b * double)  # a, overwritten by r, z, n
+        hs, through = xs.new_empty(T, B, H), xs.new_empty(T, B, H)
+        add, inside = adding(W_h, B), torch.cat([b_hn.new_zeros(2 * H), b_hn]).expand(B, -1)
+        inside = inside.contiguous()
         h = h0
-        for t in range(T):
-            u = h @ W_h
-            rz = gates[t, :, : 2 * H].add_(u[:, : 2 * H]).sigmoid_()
-            r, z = rz.chunk(2, dim=1)
-            torch.add(u[:, 2 * H :], b_hn, out=through[t])
-            n = gates[t, :, 2 * H :].addcmul_(r, through[t]).tanh_()
-            h = hs[t] = hold(now, t, torch.lerp(n, h, z), h)
-        ctx.save_for_backward(gates, hs, through, h0, W_h, now)
+        both, each = gates[:, :, : 2 * H], gates.view(T, B, 3, H).unbind(2)
+        steps = zip(both, *each, through, hs, strict=True)
+        for t, (rz, r, z, n, through_n, h_t) in enumerate(steps):
+            u = add(inside, h)
+            rz.add_(u[:, : 2 * H]).sigmoid_()
+            through_n.copy_(u[:, 2 * H :])
+            tanh_of_half(n.addcmul_(r, through_n, value=2), out=n)
+            h = hold(now, t, torch.lerp(n, h, z, out=h_t), h)
+        ctx.save_for_backward(now, xs, gates, hs, through, h0, W_x, W_h)
         return hs
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs):
-        gates, hs, through, h0, W_h, now = ctx.saved_tensors
+        now, xs, gates, hs, through, h0, W_x, W_h = ctx.saved_tensors
         T, B, H = hs.shape
-        r, z, n = gates.view(T, B, 3, H).unbind(2)
+        add, outer = adding(W_h.T.contiguous(), B), (torch.zeros_like(h0), *dhs.unbind())
         h_before = before(h0, hs)
-        # How the sums of n, z and r answer to dh, at all steps; dv is the gradient of h W_h.
-        dv = torch.empty_like(gates)
-        by_r, by_z, by_n = dv.view(T, B, 3, H).unbind(2)
-        a_n = (1 - z) * (1 - n.square())
-        torch.mul(h_before - n, z * (1 - z), out=by_z)
-        torch.mul(a_n * through, r * (1 - r), out=by_r)
-        torch.mul(a_n, r, out=by_n)
-        keep = z
-        if now is not None:
-            dv *= now
-            a_n = a_n * now
-            keep = torch.where(now > 0, z, 1.0)
-        W_back = W_h.T.contiguous()
-        dh = torch.zeros_like(h0)
-        parts = dv.view(T, B, 3, H)
-        for t in reversed(range(T)):
-            dh = dh + dhs[t]
-            a_n[t].mul_(dh)
-            parts[t].mul_(dh[:, None])
-            dh = torch.addmm(dh * keep[t], dv[t], W_back)
-        da = torch.cat([dv[..., : 2 * H], a_n], dim=-1)
-        db_hn = by_n.sum(dim=(0, 1))
-        return da, dh, recurrent_weight(h_before, dv), db_hn, None
+        # How the sums of r, z and n answer to dh; dv is the gradient of h W_h, da_n that of a_n.
+        dv, da_n = torch.empty_like(gates), torch.empty_like(hs)
+        dvs, parts, das_n, dh = dv.unbind(), dv.view(T, B, 3, H), da_n.unbind(), dhs[-1]
+        each = parts.unbind()
+        for start, end in blocks_back(gates):
+            r, z, n = gates[start:end].view(-1, B, 3, H).unbind(2)
+            by_r, by_z, by_n = parts[start:end].unbind(2)
+            by_a = da_n[start:end]
+            torch.addcmul(1 - z, (1 - z).mul_(n), n, value=-1, out=by_a)
+            torch.addcmul(z, z, z, value=-1, out=by_z).mul_(h_before[start:end] - n)
+            torch.addcmul(r, r, r, value=-1, out=by_r).mul_(through[start:end]).mul_(by_a)
+            torch.mul(by_a, r, out=by_n)
+            keep = z
+            if now is not None:
+                valid = now[start:end]
+                dv[start:end].mul_(valid)
+                by_a.mul_(valid)
+                keep = torch.where(valid, z, 1.0)
+            for t in reversed(range(start, end)):
+                das_n[t].mul_(dh)
+                each[t].mul_(dh[:, None])
+                dh = add(torch.addcmul(outer[t], dh, keep[t - start]), dvs[t])
+        dW_h, db_hn = weight_gradient(h_before, dv), parts[:, :, 2].sum(dim=(0, 1))
+        parts[:, :, 2] = da_n  # what is left is the gradient of a
+        dxs, dW_x, db = project_back(ctx, xs, W_x, dv)
+        return None, dxs, dh, dW_x, dW_h, db, db_hn
 
 
 class ResetBeforeLoop(Function):
     """h_t = (1 - z) n + z h_{t-1}, the reset gate before the product."""
 
     @staticmethod
-    def forward(ctx, a, h0, W_h, now):
-        T, B, H = len(a), *h0.shape
-        gates = a.clone()  # becomes r, z, n
-        hs = a.new_empty(T, B, H)
-        W_rz, W_n = W_h[:, : 2 * H].contiguous(), W_h[:, 2 * H :].contiguous()
+    def forward(ctx, now, xs, h0, W_x, W_h, b):
+        T, B, H = len(xs), *h0.shape
+        gates = project(xs, W_x, b)  # a, overwritten by r, z, n
+        hs = xs.new_empty(T, B, H)
+        add_rz, add_n = (adding(W, B) for W in W_h.tensor_split([2 * H], dim=1))
         h = h0
-        for t in range(T):
-            rz = gates[t, :, : 2 * H].addmm_(h, W_rz).sigmoid_()
-            r, z = rz.chunk(2, dim=1)
-            n = gates[t, :, 2 * H :].addmm_(r * h, W_n).tanh_()
-            h = hs[t] = hold(now, t, torch.lerp(n, h, z), h)
-        ctx.save_for_backward(gates, hs, h0, W_h, now)
+        both, each = gates[:, :, : 2 * H], gates.view(T, B, 3, H).unbind(2)
+        for t, (rz, r, z, n, h_t) in enumerate(zip(both, *each, hs, strict=True)):
+            torch.sigmoid(add_rz(rz, h), out=rz)
+            torch.tanh(add_n(n, r * h), out=n)
+            h = hold(now, t, torch.lerp(n, h, z, out=h_t), h)
+        ctx.save_for_backward(now, xs, gates, hs, h0, W_x, W_h)
         return hs
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs):
-        gates, hs, h0, W_h, now = ctx.saved_tensors
+        now, xs, gates, hs, h0, W_x, W_h = ctx.saved_tensors
         T, B, H = hs.shape
         r, z, n = gates.view(T, B, 3, H).unbind(2)
-        h_before = before(h0, hs)
+        h_before, outer = before(h0, hs), (torch.zeros_like(h0), *dhs.unbind())
         # How the sums of r, z, n answer, at all steps: r to the gradient of r h, z and n to dh.
         da = torch.empty_like(gates)
         by_r, by_z, by_n = da.view(T, B, 3, H).unbind(2)
@@ -247,16 +319,17 @@ class ResetBeforeLoop(Function):
         keep = z
         if now is not None:
             da *= now
-            keep = torch.where(now > 0, z, 1.0)
-        W_rz, W_n = W_h[:, : 2 * H].T.contiguous(), W_h[:, 2 * H :].T.contiguous()
-        dh = torch.zeros_like(h0)
+            keep = torch.where(now, z, 1.0)
+        W_rz, W_n = (W.T.contiguous() for W in W_h.tensor_split([2 * H], dim=1))
+        add_rz, dh = adding(W_rz, B), dhs[-1]
         parts = da.view(T, B, 3, H)
         for t in reversed(range(T)):
-            dh = dh + dhs[t]
             parts[t, :, 1:].mul_(dh[:, None])
-            d_reset = by_n[t] @ W_n  # the gradient of r h
+            d_reset = product(by_n[t], W_n)  # the gradient of r h
             by_r[t].mul_(d_reset)
-            dh = torch.addmm(dh * keep[t] + d_reset * r[t], da[t, :, : 2 * H], W_rz)
-        dW_rz = recurrent_weight(h_before, da[:, :, : 2 * H])
-        dW_n = recurrent_weight(r * h_before, by_n)
-        return da, dh, torch.cat([dW_rz, dW_n], dim=1), None
+            kept = torch.addcmul(outer[t], dh, keep[t]).addcmul_(d_reset, r[t])
+            dh = add_rz(kept, da[t, :, : 2 * H])
+        dW_rz = weight_gradient(h_before, da[:, :, : 2 * H])
+        dW_n = weight_gradient(r * h_before, by_n)
+        dxs, dW_x, db = project_back(ctx, xs, W_x, da)
+        return None, dxs, dh, dW_x, torch.cat([dW_rz, dW_n], dim=1), db
