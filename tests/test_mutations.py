@@ -168,7 +168,7 @@ for one, other in combinations("ifgo", 2):
             ALL,
             readable("cells", CUT, CUT.replace("i, f, g, o", gates))
             + fused(
-                ("i, f, g, o = u.chunk(4, dim=1)", f"{gates} = u.chunk(4, dim=1)"),
+                ("(gate, i, f, g, o, h_t", f"(gate, {gates}, h_t"),
                 (
                     "i, f, g, o = split(gates, 4)\n        c_new",
                     f"{gates} = split(gates, 4)\n        c_new",
@@ -187,8 +187,8 @@ for one, other in combinations("rzn", 2):
             readable("cells", "a_r, a_z, a_n = split", f"{gates} = split")
             + fused(
                 (
-                    "gates = a.clone()  # becomes r, z, n",
-                    f"gates = torch.cat([a.chunk(3, dim=2)[k] for k in {order}], dim=2)",
+                    "  # a, overwritten by r, z, n\n",
+                    f"\n        gates = torch.cat([gates.chunk(3, 2)[k] for k in {order}], 2)\n",
                 ),
                 (
                     "    a_rz, a_n = a[",
@@ -207,7 +207,7 @@ DEFECTS += [
         ALL,
         readable("cells", "r, z = ", "z, r = ")
         + fused(
-            ("r, z = rz.chunk(2, dim=1)", "z, r = rz.chunk(2, dim=1)"),
+            ("(rz, r, z, n, ", "(rz, z, r, n, "),
             ("r, z = split(rz, 2)\n", "z, r = split(rz, 2)\n"),
         ),
     ),
@@ -220,7 +220,7 @@ DEFECTS += [
             "cells", "(1 - z) * n + z * h\n", "z * n + (1 - z) * h\n", ways=[AUTOGRAD, TENSORFLOW]
         )
         + fused(
-            ("torch.lerp(n, h, z)", "torch.lerp(h, n, z)"),
+            ("torch.lerp(n, h, z, ", "torch.lerp(h, n, z, "),
             ("n + z * (h - n)", "h + z * (n - h)"),
         ),
     ),
@@ -231,7 +231,7 @@ DEFECTS += [
         readable("cells", "2 * H :] + self.b_hn", "2 * H :]", ways=[NUMPY])
         + readable("cells", "(u_n + self.b_hn)", "u_n", ways=[AUTOGRAD, TENSORFLOW])
         + fused(
-            ("torch.add(u[:, 2 * H :], b_hn, out=through[t])", "through[t] = u[:, 2 * H :]"),
+            ("copy_(u[:, 2 * H :])", "copy_(u[:, 2 * H :] - b_hn)"),
             ("u[:, 2 * H :] + b_hn", "u[:, 2 * H :]"),
         ),
     ),
@@ -246,7 +246,7 @@ DEFECTS += [
             "cells", "r * (u_n + self.b_hn)", "r * u_n + self.b_hn", ways=[AUTOGRAD, TENSORFLOW]
         )
         + fused(
-            ("addcmul_(r, through[t])", "addcmul_(r, through[t] - b_hn).add_(b_hn)"),
+            ("addcmul_(r, through_n, value=2)", "add_(r * (through_n - b_hn) + b_hn, alpha=2)"),
             ("a_n[t] + r * through)", "a_n[t] + r * (through - b_hn) + b_hn)"),
         ),
     ),
@@ -255,7 +255,7 @@ DEFECTS += [
         ["RNNCell"],
         ALL,
         readable("cells", "xs @ self.W_x + self.b", "xs @ self.W_x", ways=[NUMPY, AUTOGRAD])
-        + [Edit(BY_HAND, "torch.cells", "xs @ self.W_x + self.b", "xs @ self.W_x")]
+        + fused(("W_x).add_(b).view", "W_x).view"))
         + [
             Edit(way, "tensorflow.cells", "self.W_x, 1) + self.b", "self.W_x, 1)")
             for way in (TF_BY_HAND, TENSORFLOW)
@@ -270,7 +270,7 @@ DEFECTS += [
             "cells", "state @ self.W_h)", "state @ tf.transpose(self.W_h))", ways=[TENSORFLOW]
         )
         + fused(
-            ("(a[t], h, W_h)", "(a[t], h, W_h.T)"),
+            ("adding(2 * W_h, ", "adding(2 * W_h.T, "),
             ("a[t] + h @ W_h)", "a[t] + h @ tf.transpose(W_h))"),
         ),
     ),
@@ -291,7 +291,10 @@ DEFECTS += [
             ways=[AUTOGRAD, TENSORFLOW],
         )
         + fused(
-            ("addcmul_(r, through[t])", "add_((r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
+            (
+                "addcmul_(r, through_n, value=2)",
+                "add_((r * h) @ W_h[:, 2 * H :] + r * b_hn, alpha=2)",
+            ),
             ("a_n[t] + r * through)", "a_n[t] + (r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
         ),
     ),
@@ -300,7 +303,10 @@ DEFECTS += [
         BEFORE,
         (agreement, keras, tensorflow_1),
         readable("cells", "(r * h) @ self.W_h[:, 2 * H :])", "r * (h @ self.W_h[:, 2 * H :]))")
-        + fused(("addmm_(r * h, W_n)", "addcmul_(r, h @ W_n)"), ("(r * h) @ W_n", "r * (h @ W_n)")),
+        + fused(
+            ("add_n(n, r * h)", "n + r * (h @ W_h[:, 2 * H :])"),
+            ("(r * h) @ W_n", "r * (h @ W_n)"),
+        ),
     ),
     Defect(
         "(c, h) given for (h, c)",
@@ -418,7 +424,7 @@ DEFECTS += [
             tensorflow="new = keep(valid_t, new, state)",
         )
         + fused(
-            ("return new if now is None else torch.where(now[t] > 0, new, old)", "return new"),
+            ("return new if now is None else torch.where(now[t], new, old, out=new)", "return new"),
             ("return new if now is None else tf.where(now[t] > 0, new, old)", "return new"),
         ),
     ),
@@ -467,9 +473,8 @@ DEFECTS += [
 
 # --- the way back alone: outputs and states stay right, gradients don't
 BACK = (agreement, torch_nn, keras, finite_differences)
-THROUGH_TIME = "dh = dh + dhs[t]\n            da[t] *= dh"
 KEPT = "return factor if now is None else tf.where(now > 0, factor, tf.ones_like(factor))"
-TF_THROUGH_TIME = "dh += dhs[t]\n            da = dh * local[t]"
+THROUGH_TIME = "dh += dhs[t]\n            da = dh * local[t]"
 DEFECTS += [
     Defect(
         "backwards: gates i and f exchanged",
@@ -481,13 +486,12 @@ DEFECTS += [
             "[df * f * (1 - f), di * i * (1 - i), ",
         )
         + fused(
-            ("out=by_i)", "out=by_f)"),
+            ("by_i, by_f, by_g, by_o = ", "by_f, by_i, by_g, by_o = "),
             (
                 "[g * i * (1 - i), before(c0, cs) * f * (1 - f), ",
                 "[before(c0, cs) * f * (1 - f), g * i * (1 - i), ",
             ),
-        )
-        + fused(("f * (1 - f), out=by_f)", "f * (1 - f), out=by_i)")),
+        ),
     ),
     Defect(
         "backwards: nothing through c",
@@ -495,7 +499,8 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "dstate.c + dh * o", "dh * o")
         + fused(
-            ("dc = dc * keep[t]", "dc = 0 * dc"), ("(passed, dc * keep[t])", "(passed, 0 * dc)")
+            ("dc.mul_(keep[t - start])", "dc.mul_(0)"),
+            ("(passed, dc * keep[t])", "(passed, 0 * dc)"),
         ),
     ),
     Defect(
@@ -504,8 +509,8 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "da = (dh + dstate) * ", "da = dh * ")
         + fused(
-            (THROUGH_TIME, THROUGH_TIME.replace("dh + dhs", "dhs")),
-            (TF_THROUGH_TIME, TF_THROUGH_TIME.replace("+=", "=")),
+            ("das[t].mul_(dh)", "das[t].mul_(dhs[t])"),
+            (THROUGH_TIME, THROUGH_TIME.replace("+=", "=")),
         ),
     ),
     Defect(
@@ -514,7 +519,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "dh * (state - n)", "dh * (n - state)")
         + fused(
-            ("torch.mul(h_before - n, ", "torch.mul(n - h_before, "),
+            ("mul_(h_before[start:end] - n)", "mul_(n - h_before[start:end])"),
             ("(h_before - n) * z", "(n - h_before) * z"),
         ),
     ),
@@ -530,7 +535,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", 'grads["b_hn"] = (da_n * r)', 'grads["b_hn"] = da_n')
         + fused(
-            ("db_hn = by_n.sum", "db_hn = a_n.sum"),
+            ("parts[:, :, 2].sum(dim=(0, 1))", "da_n.sum(dim=(0, 1))"),
             ("tf.reduce_sum(dv[:, :, 2 * H :]", "tf.reduce_sum(da[:, :, 2 * H :]"),
         ),
     ),
@@ -540,7 +545,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "(r * h).T @ da_n", "h.T @ da_n")
         + fused(
-            ("recurrent_weight(r * h_before, by_n)", "recurrent_weight(h_before, by_n)"),
+            ("gates[:, :, :H] * h_before, ", "h_before, "),
             ("weight_gradient(r * h_before, da_n)", "weight_gradient(h_before, da_n)"),
         ),
     ),
@@ -563,13 +568,13 @@ DEFECTS += [
         "backwards: padding acts on c's gradient",
         LSTM,
         BACK,
-        fused(("keep = torch.where(now > 0, f, 1.0)", "pass"), (KEPT, "return factor")),
+        fused(("keep = torch.where(valid, f, 1.0)", "pass"), (KEPT, "return factor")),
     ),
     Defect(
         "backwards: padding acts on h's gradient",
         GRUS,
         BACK,
-        fused(("keep = torch.where(now > 0, z, 1.0)", "pass"), (KEPT, "return factor")),
+        fused(("keep = torch.where(valid, z, 1.0)", "pass"), (KEPT, "return factor")),
     ),
     Defect(
         "backwards: padding counts as a step",

@@ -308,28 +308,31 @@ class ResetBeforeLoop(Function):
     def backward(ctx, dhs):
         now, xs, gates, hs, h0, W_x, W_h = ctx.saved_tensors
         T, B, H = hs.shape
-        r, z, n = gates.view(T, B, 3, H).unbind(2)
-        h_before, outer = before(h0, hs), (torch.zeros_like(h0), *dhs.unbind())
-        # How the sums of r, z, n answer, at all steps: r to the gradient of r h, z and n to dh.
-        da = torch.empty_like(gates)
-        by_r, by_z, by_n = da.view(T, B, 3, H).unbind(2)
-        torch.mul(h_before, r * (1 - r), out=by_r)
-        torch.mul(h_before - n, z * (1 - z), out=by_z)
-        torch.mul(1 - z, 1 - n.square(), out=by_n)
-        keep = z
-        if now is not None:
-            da *= now
-            keep = torch.where(now, z, 1.0)
         W_rz, W_n = (W.T.contiguous() for W in W_h.tensor_split([2 * H], dim=1))
-        add_rz, dh = adding(W_rz, B), dhs[-1]
-        parts = da.view(T, B, 3, H)
-        for t in reversed(range(T)):
-            parts[t, :, 1:].mul_(dh[:, None])
-            d_reset = product(by_n[t], W_n)  # the gradient of r h
-            by_r[t].mul_(d_reset)
-            kept = torch.addcmul(outer[t], dh, keep[t]).addcmul_(d_reset, r[t])
-            dh = add_rz(kept, da[t, :, : 2 * H])
+        add, outer = adding(W_rz, B), (torch.zeros_like(h0), *dhs.unbind())
+        h_before = before(h0, hs)
+        # How the sums answer: that of r to the gradient of r h, those of z and n to dh.
+        da = torch.empty_like(gates)
+        parts, both, dh = da.view(T, B, 3, H), da[:, :, : 2 * H].unbind(), dhs[-1]
+        for start, end in blocks_back(gates):
+            r, z, n = gates[start:end].view(-1, B, 3, H).unbind(2)
+            by_r, by_z, by_n = parts[start:end].unbind(2)
+            torch.addcmul(r, r, r, value=-1, out=by_r).mul_(h_before[start:end])
+            torch.addcmul(z, z, z, value=-1, out=by_z).mul_(h_before[start:end] - n)
+            torch.addcmul(1 - z, (1 - z).mul_(n), n, value=-1, out=by_n)
+            keep = z
+            if now is not None:
+                valid = now[start:end]
+                da[start:end].mul_(valid)
+                keep = torch.where(valid, z, 1.0)
+            for t in reversed(range(start, end)):
+                k = t - start
+                parts[t, :, 1:].mul_(dh[:, None])
+                d_reset = product(by_n[k], W_n)  # the gradient of r h
+                by_r[k].mul_(d_reset)
+                kept = torch.addcmul(outer[t], dh, keep[k]).addcmul_(d_reset, r[k])
+                dh = add(kept, both[t])
         dW_rz = weight_gradient(h_before, da[:, :, : 2 * H])
-        dW_n = weight_gradient(r * h_before, by_n)
+        dW_n = weight_gradient(gates[:, :, :H] * h_before, da[:, :, 2 * H :])
         dxs, dW_x, db = project_back(ctx, xs, W_x, da)
         return None, dxs, dh, dW_x, torch.cat([dW_rz, dW_n], dim=1), db
