@@ -246,7 +246,10 @@ DEFECTS += [
             "cells", "r * (u_n + self.b_hn)", "r * u_n + self.b_hn", ways=[AUTOGRAD, TENSORFLOW]
         )
         + fused(
-            ("addcmul_(r, through_n, value=2)", "add_(r * (through_n - b_hn) + b_hn, alpha=2)"),
+            (
+                "addcmul_(r, through_n, value=factor)",
+                "add_(r * (through_n - b_hn) + b_hn, alpha=factor)",
+            ),
             ("a_n[t] + r * through)", "a_n[t] + r * (through - b_hn) + b_hn)"),
         ),
     ),
@@ -270,7 +273,7 @@ DEFECTS += [
             "cells", "state @ self.W_h)", "state @ tf.transpose(self.W_h))", ways=[TENSORFLOW]
         )
         + fused(
-            ("adding(2 * W_h, ", "adding(2 * W_h.T, "),
+            ("adding(factor * W_h, ", "adding(factor * W_h.T, "),
             ("a[t] + h @ W_h)", "a[t] + h @ tf.transpose(W_h))"),
         ),
     ),
@@ -292,8 +295,8 @@ DEFECTS += [
         )
         + fused(
             (
-                "addcmul_(r, through_n, value=2)",
-                "add_((r * h) @ W_h[:, 2 * H :] + r * b_hn, alpha=2)",
+                "addcmul_(r, through_n, value=factor)",
+                "add_((r * h) @ W_h[:, 2 * H :] + r * b_hn, alpha=factor)",
             ),
             ("a_n[t] + r * through)", "a_n[t] + (r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
         ),

@@ -61,7 +61,8 @@ def by_onednn(multiplications, like):
 
 def product(x, W):
     """x (N, K) W (K, M) -> (N, M)."""
-    if by_onednn(x.numel() * W.shape[1], x):
+    whole = all(m.is_contiguous() or m.T.is_contiguous() for m in (x, W))  # else oneDNN is slow
+    if whole and by_onednn(x.numel() * W.shape[1], x):
         return ONEDNN(x, W.T, None, "none", [], "")
     return x @ W
 
@@ -74,10 +75,25 @@ def adding(W, rows):
     return lambda a, h: torch.addmm(a, h, W)
 
 
+def tanh_for(h):
+    """A factor and a function: of the factor times x, and ``out``, it makes tanh(x).
+
+    For a large step that is 2 σ(2x) - 1: PyTorch's tanh takes nine times as long as its σ.
+    """
+    return (2.0, tanh_of_half) if h.numel() > 1000 else (1.0, torch.tanh)
+
+
 def tanh_of_half(u, out):
-    """tanh(u / 2) = 2 σ(u) - 1; PyTorch's tanh takes nine times as long as its σ."""
+    """tanh(u / 2) = 2 σ(u) - 1."""
     torch.sigmoid(u, out=out)
     return torch.add(MINUS_ONE, out, alpha=2, out=out)
+
+
+def stretched(H, blocks, factor, like):
+    """Ones, and ``factor`` in the third block of H: it multiplies the sum of g, or of n."""
+    factors = like.new_ones(blocks * H)
+    factors[2 * H : 3 * H] = factor
+    return factors
 
 
 MINUS_ONE = torch.tensor(-1.0)
@@ -85,7 +101,7 @@ MINUS_ONE = torch.tensor(-1.0)
 
 def project(xs, W_x, b):
     """a = x W_x + b for all steps: (T, B, I) -> (T, B, G*H)."""
-    return product(xs.flatten(0, 1), W_x).add_(b).view(*xs.shape[:2], -1)
+    return product(xs.flatten(0, 1), W_x).add_(b).view(*xs.shape[:2], len(b))
 
 
 def project_back(ctx, xs, W_x, da):
@@ -137,11 +153,12 @@ class RNNLoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
-        hs = project(xs, 2 * W_x, 2 * b)  # 2a, overwritten by h step by step
-        add = adding(2 * W_h, len(h0))
+        factor, tanh = tanh_for(h0)
+        hs = project(xs, factor * W_x, factor * b)  # a, overwritten by h step by step
+        add = adding(factor * W_h, len(h0))
         h = h0
         for t, h_t in enumerate(hs.unbind()):
-            h = hold(now, t, tanh_of_half(add(h_t, h), out=h_t), h)
+            h = hold(now, t, tanh(add(h_t, h), out=h_t), h)
         ctx.save_for_backward(now, xs, hs, h0, W_x, W_h)
         return hs
 
@@ -171,12 +188,12 @@ class LSTMLoop(Function):
     def forward(ctx, now, xs, h0, c0, W_x, W_h, b):
         T, B, H = len(xs), *h0.shape
         # With the block of g doubled, one σ serves the four gates: tanh(g) = 2 σ(2g) - 1.
-        double = xs.new_ones(4 * H)
-        double[2 * H : 3 * H] = 2.0
+        double = stretched(H, 4, 2.0, like=xs)
         gates = project(xs, W_x * double, b * double)  # a, overwritten by the gates
         add = adding(W_h * double, B)
         hs, cs, tanh_cs = xs.new_empty(T, B, H), xs.new_empty(T + 1, B, H), xs.new_empty(T, B, H)
         cs[0], h, c = c0, h0, c0
+        factor, tanh = tanh_for(h0)
         each = gates.view(T, B, 4, H).unbind(2)
         steps = zip(gates, *each, hs, cs[1:], tanh_cs, strict=True)
         for t, (gate, i, f, g, o, h_t, c_t, tanh_c) in enumerate(steps):
@@ -184,7 +201,7 @@ class LSTMLoop(Function):
             torch.add(MINUS_ONE, g, alpha=2, out=g)
             torch.mul(f, c, out=c_t).addcmul_(i, g)
             c = hold(now, t, c_t, c)
-            tanh_of_half(torch.add(c_t, c_t, out=tanh_c), out=tanh_c)
+            tanh(torch.mul(c_t, factor, out=tanh_c) if factor > 1 else c_t, out=tanh_c)
             h = hold(now, t, torch.mul(o, tanh_c, out=h_t), h)
         ctx.save_for_backward(now, xs, gates, hs, cs, tanh_cs, h0, W_x, W_h)
         return hs, c.clone()
@@ -201,7 +218,7 @@ class LSTMLoop(Function):
         dh, dc = dhs[-1], dc.clone()
         for start, end in blocks_back(gates):
             # How u answers: i, f, g through c, and o through h; all steps of a block at once.
-            i, f, g, o = gates[start:end].view(-1, B, 4, H).unbind(2)
+            i, f, g, o = gates[start:end].view(end - start, B, 4, H).unbind(2)
             by_i, by_f, by_g, by_o = parts[start:end].unbind(2)
             tanh_c = tanh_cs[start:end]
             torch.addcmul(i, i, i, value=-1, out=by_i).mul_(g)
@@ -232,9 +249,9 @@ class GRULoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b, b_hn):
         T, B, H = len(xs), *h0.shape
-        double = xs.new_ones(3 * H)
-        double[2 * H :] = 2.0  # n = tanh(.) = 2 σ(2 .) - 1
-        gates = project(xs, W_x * double, b * double)  # a, overwritten by r, z, n
+        factor, tanh = tanh_for(h0)
+        stretch = stretched(H, 3, factor, like=xs)
+        gates = project(xs, W_x * stretch, b * stretch)  # a, overwritten by r, z, n
         hs, through = xs.new_empty(T, B, H), xs.new_empty(T, B, H)
         add, inside = adding(W_h, B), torch.cat([b_hn.new_zeros(2 * H), b_hn]).expand(B, -1)
         inside = inside.contiguous()
@@ -245,7 +262,7 @@ class GRULoop(Function):
             u = add(inside, h)
             rz.add_(u[:, : 2 * H]).sigmoid_()
             through_n.copy_(u[:, 2 * H :])
-            tanh_of_half(n.addcmul_(r, through_n, value=2), out=n)
+            tanh(n.addcmul_(r, through_n, value=factor), out=n)
             h = hold(now, t, torch.lerp(n, h, z, out=h_t), h)
         ctx.save_for_backward(now, xs, gates, hs, through, h0, W_x, W_h)
         return hs
@@ -259,21 +276,21 @@ class GRULoop(Function):
         h_before = before(h0, hs)
         # How the sums of r, z and n answer to dh; dv is the gradient of h W_h, da_n that of a_n.
         dv, da_n = torch.empty_like(gates), torch.empty_like(hs)
-        dvs, parts, das_n, dh = dv.unbind(), dv.view(T, B, 3, H), da_n.unbind(), dhs[-1]
+        parts, dvs, das_n, dh = dv.view(T, B, 3, H), dv.unbind(), da_n.unbind(), dhs[-1]
         each = parts.unbind()
         for start, end in blocks_back(gates):
-            r, z, n = gates[start:end].view(-1, B, 3, H).unbind(2)
-            by_r, by_z, by_n = parts[start:end].unbind(2)
-            by_a = da_n[start:end]
-            torch.addcmul(1 - z, (1 - z).mul_(n), n, value=-1, out=by_a)
+            r, z, n = gates[start:end].view(end - start, B, 3, H).unbind(2)
+            by_r, by_z, by_u = parts[start:end].unbind(2)
+            by_n = da_n[start:end]
+            torch.addcmul(1 - z, (1 - z).mul_(n), n, value=-1, out=by_n)
             torch.addcmul(z, z, z, value=-1, out=by_z).mul_(h_before[start:end] - n)
-            torch.addcmul(r, r, r, value=-1, out=by_r).mul_(through[start:end]).mul_(by_a)
-            torch.mul(by_a, r, out=by_n)
+            torch.addcmul(r, r, r, value=-1, out=by_r).mul_(through[start:end]).mul_(by_n)
+            torch.mul(by_n, r, out=by_u)
             keep = z
             if now is not None:
                 valid = now[start:end]
                 dv[start:end].mul_(valid)
-                by_a.mul_(valid)
+                by_n.mul_(valid)
                 keep = torch.where(valid, z, 1.0)
             for t in reversed(range(start, end)):
                 das_n[t].mul_(dh)
@@ -312,27 +329,29 @@ class ResetBeforeLoop(Function):
         add, outer = adding(W_rz, B), (torch.zeros_like(h0), *dhs.unbind())
         h_before = before(h0, hs)
         # How the sums answer: that of r to the gradient of r h, those of z and n to dh.
-        da = torch.empty_like(gates)
-        parts, both, dh = da.view(T, B, 3, H), da[:, :, : 2 * H].unbind(), dhs[-1]
+        da_rz, da_n = gates.new_empty(T, B, 2 * H), torch.empty_like(hs)
+        parts, das_rz, das_n, dh = da_rz.view(T, B, 2, H), da_rz.unbind(), da_n.unbind(), dhs[-1]
         for start, end in blocks_back(gates):
-            r, z, n = gates[start:end].view(-1, B, 3, H).unbind(2)
-            by_r, by_z, by_n = parts[start:end].unbind(2)
+            r, z, n = gates[start:end].view(end - start, B, 3, H).unbind(2)
+            (by_r, by_z), by_n = parts[start:end].unbind(2), da_n[start:end]
             torch.addcmul(r, r, r, value=-1, out=by_r).mul_(h_before[start:end])
             torch.addcmul(z, z, z, value=-1, out=by_z).mul_(h_before[start:end] - n)
             torch.addcmul(1 - z, (1 - z).mul_(n), n, value=-1, out=by_n)
             keep = z
             if now is not None:
                 valid = now[start:end]
-                da[start:end].mul_(valid)
+                da_rz[start:end].mul_(valid)
+                by_n.mul_(valid)
                 keep = torch.where(valid, z, 1.0)
             for t in reversed(range(start, end)):
                 k = t - start
-                parts[t, :, 1:].mul_(dh[:, None])
-                d_reset = product(by_n[k], W_n)  # the gradient of r h
+                by_z[k].mul_(dh)
+                d_reset = product(das_n[t].mul_(dh), W_n)  # the gradient of r h
                 by_r[k].mul_(d_reset)
                 kept = torch.addcmul(outer[t], dh, keep[k]).addcmul_(d_reset, r[k])
-                dh = add(kept, both[t])
-        dW_rz = weight_gradient(h_before, da[:, :, : 2 * H])
-        dW_n = weight_gradient(gates[:, :, :H] * h_before, da[:, :, 2 * H :])
+                dh = add(kept, das_rz[t])
+        dW_rz = weight_gradient(h_before, da_rz)
+        dW_n = weight_gradient(gates[:, :, :H] * h_before, da_n)
+        da = torch.cat([da_rz, da_n], dim=2)
         dxs, dW_x, db = project_back(ctx, xs, W_x, da)
         return None, dxs, dh, dW_x, torch.cat([dW_rz, dW_n], dim=1), db
