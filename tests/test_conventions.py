@@ -1,9 +1,11 @@
-"""What chapters/shapes.md says of PyTorch and Keras, asked of PyTorch and Keras."""
+"""What chapters/shapes.md says of PyTorch, Keras and TensorFlow 1, asked of them."""
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
+from tensorflow.python.ops import rnn_cell_impl as old  # TensorFlow 1's cells, not public
 
 B, T, I, H, L = 2, 3, 5, 4, 2
 XS = np.random.default_rng(0).normal(size=(B, T, I)).astype("float32")
@@ -166,3 +168,76 @@ def test_torchs_two_biases_are_only_added_but_for_the_n_of_a_gru():
             after = cell(x, state)
             pair = [t[0] if parts == 4 else t for t in (before, after)]
             assert torch.allclose(*pair, atol=1e-6) != (parts == 3 and part == 2)
+
+
+def test_what_you_get_if_you_say_nothing():
+    ys = keras.layers.LSTM(H)(XS)
+    assert ys.shape == (B, H)  # the last output alone, and no state
+    assert keras.layers.Bidirectional(keras.layers.LSTM(H))(XS).shape == (B, 2 * H)
+    assert keras.layers.GRU(H).reset_after
+    assert not keras.layers.GRU(H).zero_output_for_mask
+    batch_first = torch.nn.LSTM(I, H, L, bidirectional=True, batch_first=True)
+    ys, (h, c) = batch_first(torch.tensor(XS))
+    assert ys.shape == (B, T, 2 * H)
+    assert h.shape == c.shape == (L * 2, B, H)  # batch_first does not turn the states
+
+
+@pytest.mark.parametrize("layer", ["Masking", "Embedding"])
+def test_keras_layers_that_make_a_mask(layer):
+    if layer == "Masking":
+        before = keras.layers.Masking()
+        inputs = XS * np.array([[[1], [1], [1]], [[1], [0], [0]]], "float32")
+    else:
+        before, inputs = (
+            keras.layers.Embedding(4, I, mask_zero=True),
+            np.array([[1, 2, 3], [1, 0, 0]]),
+        )
+    ys = np.asarray(keras.layers.LSTM(H, return_sequences=True)(before(inputs)))
+    assert (ys[1, 1:] == ys[1, 0]).all()
+    assert (ys[0, 1] != ys[0, 0]).all()
+
+
+def tf1_run(cell, **options):
+    """The fresh weights of a cell, by name, and what TensorFlow 1's driver gives with them."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        tf.compat.v1.set_random_seed(0)
+        cell = cell()
+        answer = tf.compat.v1.nn.dynamic_rnn(cell, XS, dtype=tf.float32, **options)
+        session.run(tf.compat.v1.global_variables_initializer())
+        names = [variable.name.split("_cell/")[1] for variable in cell.weights]
+        values, answer = session.run((cell.weights, answer))
+        return dict(zip(names, values, strict=True)), answer
+
+
+@pytest.mark.parametrize(("kind", "G"), [("BasicRNNCell", 1), ("BasicLSTMCell", 4), ("GRUCell", 3)])
+@pytest.mark.filterwarnings("ignore:.* is deprecated")
+def test_tensorflow_1s_weights_and_states(kind, G):
+    H = 50
+    w, (ys, state) = tf1_run(lambda: getattr(old, kind)(H))
+    assert ys.shape == (B, T, H)
+    if kind == "BasicLSTMCell":
+        assert state._fields == ("c", "h")
+        np.testing.assert_array_equal(state.h, ys[:, -1])
+    else:
+        np.testing.assert_array_equal(state, ys[:, -1])
+    if kind == "GRUCell":
+        assert w["gates/kernel:0"].shape == (I + H, 2 * H)
+        assert w["candidate/kernel:0"].shape == (I + H, H)
+        assert (w["gates/bias:0"] == 1).all()
+        assert (w["candidate/bias:0"] == 0).all()
+    else:
+        assert w["kernel:0"].shape == (I + H, G * H)
+        assert (w["bias:0"] == 0).all()  # so the forget bias is not in it
+    for kernel in (value for name, value in w.items() if "kernel" in name):
+        limit = (6 / sum(kernel.shape)) ** 0.5  # Glorot's, of the whole matrix
+        assert 0.99 * limit < np.abs(kernel).max() <= limit
+
+
+@pytest.mark.filterwarnings("ignore:.* is deprecated")
+def test_tensorflow_1s_lengths():
+    start = np.random.default_rng(1).normal(size=(B, H)).astype("float32")
+    _, (ys, state) = tf1_run(lambda: old.GRUCell(H), sequence_length=[2, 0], initial_state=start)
+    assert (ys[0, 2:] == 0).all()
+    assert (ys[1] == 0).all()
+    np.testing.assert_array_equal(state[0], ys[0, 1])
+    np.testing.assert_array_equal(state[1], start[1])
