@@ -37,7 +37,8 @@ def run(cell, xs, state, valid=None):
         loop = lstm if type(cell) is LSTMCell else vanilla
     start = tuple(state) if type(cell) is LSTMCell else (state,)
     if tf.executing_eagerly():  # a graph of its own: op by op the loop would take ten times as long
-        hs, *last = in_graph(loop, cell.hidden_size)(now, a, *start, *weights)
+        graph = in_graph(loop, cell.hidden_size, cell.dtype, now is not None)
+        hs, *last = graph(now, a, *start, *weights)
     else:
         hs, *last = through(loop, now, a, *start, *weights)
     state = LSTMState(*last) if type(cell) is LSTMCell else last[0]
@@ -268,6 +269,8 @@ def gru_before(now, a, h0, W_h):
 
 
 @functools.cache
-def in_graph(loop, hidden_size):
+def in_graph(loop, hidden_size, dtype, masked):
     """The loop as a graph of its own: traced once for a shape, once more for all others."""
-    return tf.function(lambda now, *tensors: through(loop, now, *tensors), reduce_retracing=True)
+    # As a partial each graph is counted alone; otherwise TensorFlow takes the first traces of five
+    # layers for five traces of one, and warns.
+    return tf.function(functools.partial(through, loop), reduce_retracing=True)

@@ -1,5 +1,7 @@
 """Training: Adam, clipping, fit and evaluate, in TensorFlow."""
 
+from functools import partial
+
 import numpy as np
 import tensorflow as tf
 
@@ -134,8 +136,7 @@ def fit(
 
     # Many steps are one call: all of the loop is in the graph, which is traced once (and once more
     # when other shapes come).
-    @tf.function(reduce_retracing=True, autograph=False)
-    def compiled(group, counted, start, kept, rates, carry):
+    def many_steps(group, counted, start, kept, rates, carry):
         quick = group.lengths is None and worth_compiling(model, steps)
         step = by_xla if quick else one_step
 
@@ -151,6 +152,8 @@ def fit(
             lambda k, *_: k < tf.shape(rates)[0], body, (0, start, losses), parallel_iterations=1
         )
         return losses.stack(), state
+
+    compiled = graph(many_steps)
 
     def advance(group, state, rates):
         carry = group[0].carry
@@ -176,6 +179,13 @@ def fit(
         files=(checkpoint, save_every, resume),
         at_once=20,
     )
+
+
+def graph(function):
+    """The function as a graph that is traced for a shape, and once more for all others."""
+    # As a partial it is counted alone; otherwise TensorFlow takes the first traces of five runs of
+    # fit for five traces of one, and warns.
+    return tf.function(partial(function), reduce_retracing=True, autograph=False)
 
 
 def worth_compiling(model, steps):
@@ -211,7 +221,7 @@ def evaluate(model, batches):
     >>> round(evaluate(model, [(xs, targets)]), 3)  # it knows nothing yet: log 2
     0.693
     """
-    compiled = tf.function(model._loss, reduce_retracing=True)
+    compiled = graph(model._loss)
 
     def loss(batch, state):
         return compiled(*model.for_graph(batch, state), None)
