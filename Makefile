@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
 	$(wildcard chapters/* assets/* _ext/*.py) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book test lint chapters notebooks lab format clean
+.PHONY: help book test lint chapters notebooks bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands

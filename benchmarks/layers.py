@@ -1,7 +1,8 @@
 """How long the layers take, forward and back, against the frameworks' own: ``make bench``.
 
-    python benchmarks/layers.py                          # measure, print the table, store it
-    python benchmarks/layers.py --against               # measure, and fail where it got worse
+    python benchmarks/layers.py              # measure and print the table
+    python benchmarks/layers.py --store      # and keep the run
+    python benchmarks/layers.py --against    # and fail where a ratio got worse than in the kept one
 
 Each framework runs in a process of its own, with its threads pinned. In each round all contestants
 run once, one after the other, so that what disturbs the machine disturbs them alike; a ratio is the
@@ -20,8 +21,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from shakespeare import RECORDED, processor
 
-RECORD = Path(__file__).parents[1] / "rnnlab" / "recorded" / "layers.json"
+RECORD = RECORDED / "layers.json"
 SHAPES = [(170, 10, 25, 25), (32, 35, 128, 256), (64, 100, 64, 128), (1, 1000, 64, 128)]  # B T I H
 KINDS = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}  # ours, and the name in torch.nn
 # The ratio asked for at the three batched shapes, on average, and at the long one.
@@ -45,7 +47,7 @@ def arguments():
         "--seconds", type=float, default=4.0, help="for each cell, shape, framework"
     )
     parser.add_argument("--against", nargs="?", const=RECORD, type=Path, help="a stored run")
-    parser.add_argument("--store", type=Path, help=f"where to write the run; {RECORD.name} if bare")
+    parser.add_argument("--store", nargs="?", const=RECORD, type=Path, help="where to keep the run")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -288,10 +290,12 @@ def main(options):
     runs = measure(options)
     table(runs)
     if options.store:
-        about = {"processor": platform.processor(), "python": platform.python_version()}
-        options.store.write_text(json.dumps({"about": about, "runs": runs}, indent=1) + "\n")
+        about = {"processor": processor(), "python": platform.python_version()}
+        fresh = options.store.with_suffix(".new")
+        fresh.write_text(json.dumps({"about": about, "runs": runs}, indent=1) + "\n", "utf-8")
+        fresh.replace(options.store)  # whole, or not at all
     if options.against:
-        found = list(worse(runs, json.loads(options.against.read_text())))
+        found = list(worse(runs, json.loads(options.against.read_text("utf-8"))))
         raise SystemExit("\n".join(["worse than the stored run:", *found]) if found else 0)
 
 
