@@ -4,8 +4,9 @@
     python benchmarks/shakespeare.py --choose --cell LSTM  # a trial, judged on a slice of training
 
 The clock runs while training does; scoring the snapshots that the curve is made of comes after it.
-Choices are made with ``--choose``: the last tenth of the training part stands in for the validation
-part, which the reported run alone looks at, once. Close other programs first: seconds count.
+Choices are to be made with ``--choose``: the last tenth of the training part stands in for the
+validation part. Every run without it that is kept in the record has looked at the validation part
+once. Close other programs first: seconds count.
 """
 
 import argparse
