@@ -297,6 +297,18 @@ def test_lstm_step_draws_the_numbers_of_the_package_s_cell(H):
     assert printed(c) | printed(new.c) | printed(new.h) | printed(sums) <= drawn
 
 
+def test_lstm_parts_lights_one_thing_at_a_time():
+    """Each gate's name stands in full colour once, in the drawing of what it does."""
+    texts = plot.lstm_parts().texts
+    lit = [piece.get_text() for piece in texts if piece.get_alpha() is None]
+    drawings = " ".join(lit).split("Keep ")[1].replace("Show", "Write").split("Write")
+    named = [[name for name in "ifgo" if f"${name}$" in drawing] for drawing in drawings]
+    assert named == [["f"], ["i", "g"], ["o"]]
+    assert all("old $c$" in drawing and "new $c$" in drawing for drawing in drawings)
+    assert [("new $h$" in drawing) for drawing in drawings] == [False, False, True]
+    assert words(plot.lstm_step()).count("new $h$") == 1
+
+
 @pytest.mark.parametrize("reset_after", [True, False])
 def test_gru_step_draws_the_numbers_of_the_package_s_cell(reset_after):
     step = step_of(3)

@@ -8,7 +8,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from rnnlab import checks
 from rnnlab.plot.figures import _SOLID, COLOURS, INK, _arrow, _canvas, _say, _visible
 
-__all__ = ["gates", "gru_step", "lstm_step"]
+__all__ = ["gates", "gru_step", "lstm_parts", "lstm_step"]
 
 _OPEN = LinearSegmentedColormap.from_list("open", ["#4a4a55", "#3fc79a"])  # a gate, shut to open
 # What a quantity is called, its range (None: as large as it comes) and its colour in a diagram.
@@ -114,20 +114,7 @@ def lstm_step(x=None, h=None, c=None, W_x=None, W_h=None, b=None):
     given = _checked(4, x=x, h=h, c=c, W_x=W_x, W_h=W_h, b=b)
     road, low, gate = (0.62, 1.9, 2.22) if given else (0.42, 1.12, 1.42)
     axes, (xi, xf, xg, xo), left, right = _stage(given, gate + (2.05 if given else 1.45))
-    _road(axes, left, right, road)
-    _arrow(axes, (xf, gate), (xf, road + _NODE), colour=_hue("f"))
-    _across(axes, (xi, gate), (xi, low), (xg - _NODE, low), over=xf, colour=_hue("i"))
-    _arrow(axes, (xg, gate), (xg, low + _NODE), colour=_hue("g"))
-    _arrow(axes, (xg, low), (xg, road + _NODE))
-    _arrow(axes, (xo, road), (xo, low - _NODE), colour=_hue("c"))
-    _arrow(axes, (xo, gate), (xo, low + _NODE), colour=_hue("o"))
-    _arrow(axes, (xo, low), (right, low))
-    for x, y, sign in (xf, road, "×"), (xg, road, "+"), (xg, low, "×"), (xo, low, "×"):
-        _node(axes, x, y, sign)
-    _pill(axes, xo, road + 0.35, 0.46, "tanh")
-    above = 0.38 if given else 0.2
-    for x, y, words in (left, road, "old $c$"), (right, road, "new $c$"), (right, low, "new $h$"):
-        _say(axes, x, y - above, words, 11, ha="left" if x == left else "right")
+    _lstm_flow(axes, (xi, xf, xg, xo), (left, right), (road, low, gate), 0.38 if given else 0.2)
 
     if not given:
         for x, name in zip((xi, xf, xg, xo), "ifgo", strict=True):
@@ -147,6 +134,67 @@ def lstm_step(x=None, h=None, c=None, W_x=None, W_h=None, b=None):
     _values(axes, xo, road + 0.68, np.tanh(new))
     _values(axes, xo + 0.5, low, o * np.tanh(new), upright=True)
     return axes
+
+
+def lstm_parts():
+    """One step of an LSTM drawn three times: each time one thing that it does in colour.
+
+    Keep: the old c times f. Write: i times g is added. Show: the new h is o times tanh of the new
+    c. The rest is faint. Without numbers; :func:`lstm_step` has them.
+
+    >>> [piece.get_text() for piece in lstm_parts().texts if piece.get_alpha() is None][:2]
+    ['Keep', 'old $c$']
+    """
+    high = 2.42
+    axes, columns, left, right = _stage(None, 3 * high)
+    tasks = {"keep": ("f", "Keep"), "write": ("ig", "Write"), "show": ("o", "Show")}
+    for k, (lit, (names, title)) in enumerate(tasks.items()):
+        top = k * high
+        _say(axes, left, top + 0.14, title, 12, ha="left", weight="bold")
+        road, low, gate = (top + y for y in (0.62, 1.32, 1.62))
+        parts = _lstm_flow(axes, columns, (left, right), (road, low, gate), 0.2)
+        for x, name in zip(columns, "ifgo", strict=True):
+            before = set(axes.get_children())
+            _gate(axes, x, gate, name)
+            part = lit if name in names else f"gate {name}"
+            parts.setdefault(part, []).extend(set(axes.get_children()) - before)
+        for part, artists in parts.items():
+            if part not in (lit, "road"):
+                for artist in artists:
+                    getattr(artist, "arrow_patch", artist).set_alpha(0.15)
+    return axes
+
+
+def _lstm_flow(axes, columns, ends, heights, above):
+    """The lines and circles of an LSTM's step, without its gates: -> the artists of each part."""
+    (xi, xf, xg, xo), (left, right), (road, low, gate) = columns, ends, heights
+    parts, seen = {}, set(axes.get_children())
+
+    def part(name):
+        parts[name] = [artist for artist in axes.get_children() if artist not in seen]
+        seen.update(parts[name])
+
+    _road(axes, left, right, road)
+    _say(axes, left, road - above, "old $c$", 11, ha="left")
+    _say(axes, right, road - above, "new $c$", 11, ha="right")
+    part("road")
+    _arrow(axes, (xf, gate), (xf, road + _NODE), colour=_hue("f"))
+    _node(axes, xf, road, "×")
+    part("keep")
+    _across(axes, (xi, gate), (xi, low), (xg - _NODE, low), over=xf, colour=_hue("i"))
+    _arrow(axes, (xg, gate), (xg, low + _NODE), colour=_hue("g"))
+    _arrow(axes, (xg, low), (xg, road + _NODE))
+    _node(axes, xg, low, "×")
+    _node(axes, xg, road, "+")
+    part("write")
+    _arrow(axes, (xo, road), (xo, low - _NODE), colour=_hue("c"))
+    _arrow(axes, (xo, gate), (xo, low + _NODE), colour=_hue("o"))
+    _arrow(axes, (xo, low), (right, low))
+    _node(axes, xo, low, "×")
+    _pill(axes, xo, road + 0.35, 0.46, "tanh")
+    _say(axes, right, low - above, "new $h$", 11, ha="right")
+    part("show")
+    return parts
 
 
 def gru_step(x=None, h=None, W_x=None, W_h=None, b=None, b_hn=None, *, reset_after=True):
