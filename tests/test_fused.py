@@ -232,3 +232,35 @@ def test_many_layers_and_runs_do_not_look_like_retracing(caplog):
         m.evaluate(model, [(xs, targets)])
         model(xs)
     assert "retracing" not in caplog.text
+
+
+@pytest.mark.parametrize("offered", [True, False], ids=["oneDNN", "torch.mm"])
+@pytest.mark.parametrize("kind", CELLS)
+def test_large_layers_give_the_same_whoever_multiplies(kind, offered, monkeypatch):
+    """In float32 and at this size PyTorch's loops take oneDNN's product, where torch offers it."""
+    fused = lab("torch").layers.fused
+    assert fused.ONEDNN is not None
+    calls = []
+
+    def counting(function):
+        def counted(*given):
+            calls.append(given)
+            return function(*given)
+
+        return counted
+
+    class Counted:
+        __call__ = staticmethod(counting(fused.ONEDNN))
+        binary = staticmethod(counting(fused.ONEDNN.binary))
+
+    monkeypatch.setattr(fused, "ONEDNN", Counted() if offered else None)
+    xs = np.random.default_rng(0).normal(size=(64, 3, 96)).astype("float32")
+    found = []
+    for way in ("torch", "torch by autograd"):
+        layer = network(way, kind, "one", 96, 256, "float32")
+        ys, final = layer(xs, lengths=[3] * 32 + [1] * 32)
+        (ys.square().sum() + tensors(final)[-1].sum()).backward()
+        found.append([ys, *(weight.grad for weight in layer.parameters())])
+    assert bool(calls) == offered
+    for one, other in zip(*found, strict=True):
+        close(one, other, 1e-5 * float(other.detach().abs().max()) + 1e-5)

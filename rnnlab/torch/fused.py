@@ -49,7 +49,7 @@ def run(cell, xs, state, valid=None):
 # oneDNN's product of matrices: on processors that MKL was not made for it takes half the time of
 # torch.mm. Where this torch does not offer it, torch.mm serves.
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-LARGE = 500_000  # multiplications; below, oneDNN takes longer to call than it saves
+LARGE = 3_000_000  # multiplications; below, oneDNN takes longer to call than it saves
 
 
 def by_onednn(multiplications, like):
