@@ -18,6 +18,7 @@ from support import (
     random_state,
     randomise,
     rebuild,
+    results,
     tensors,
 )
 
@@ -264,3 +265,25 @@ def test_large_layers_give_the_same_whoever_multiplies(kind, offered, monkeypatc
     assert bool(calls) == offered
     for one, other in zip(*found, strict=True):
         close(one, other, 1e-5 * float(other.detach().abs().max()) + 1e-5)
+
+
+@pytest.mark.parametrize("wide", [True, False], ids=["tanh by σ", "tanh"])
+@pytest.mark.parametrize("steps_in_a_block", [1, 3])
+@pytest.mark.parametrize("kind", CELLS)
+def test_blocks_of_steps_and_both_ways_to_tanh_give_the_same(
+    kind, steps_in_a_block, wide, monkeypatch
+):
+    """What the size of a layer decides in PyTorch's loops, here with small ones."""
+    fused = lab("torch").layers.fused
+    gates = {"RNNCell": 1, "LSTMCell": 4}.get(kind, 3)
+    monkeypatch.setattr(fused, "CACHED", steps_in_a_block * 3 * gates * 4)
+    monkeypatch.setattr(fused, "WIDE", 0 if wide else 10**9)
+    rng = np.random.default_rng(0)
+    xs, found = rng.normal(size=(3, 8, 3)), []
+    start = random_state(network("numpy", kind, "one"), 3, rng)
+    for way in ("torch", "torch by autograd"):
+        layer = randomise(way, network(way, kind, "one"))
+        found.append(results(way, layer, xs, rebuild(start, flat(start)), [8, 5, 0]))
+    assert found[0].keys() == found[1].keys()
+    for name, array in found[0].items():
+        close(array, found[1][name])

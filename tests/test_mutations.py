@@ -522,7 +522,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "dh * (state - n)", "dh * (n - state)")
         + fused(
-            ("mul_(h_before[start:end] - n)", "mul_(n - h_before[start:end])"),
+            ("mul_(h - n)", "mul_(n - h)"),
             ("(h_before - n) * z", "(n - h_before) * z"),
         ),
     ),
