@@ -38,8 +38,10 @@ chapters: $(VENV)/.all ## run the chapters and compare their outputs (one: make 
 notebooks: $(VENV)/.all ## run the chapters and store their outputs (one: make notebooks ONLY=02_cells)
 	@$(BIN)/python tools/notebooks.py $(ONLY)
 
-bench: $(VENV)/.all ## time the layers against torch.nn and Keras (AGAINST=1: fail if one got slower)
-	@$(BIN)/python benchmarks/layers.py $(if $(AGAINST),--against,--store)
+bench: $(VENV)/.all ## time layers, story and labs (AGAINST=1: fail if one got slower than in the kept run)
+	@failed=0; for part in layers story labs; do \
+		$(BIN)/python benchmarks/$$part.py $(if $(AGAINST),--against,--store) || failed=1; \
+	done; exit $$failed
 
 lab: $(VENV)/.lab ## open the chapters in JupyterLab
 	@$(BIN)/jupyter lab chapters

@@ -4,24 +4,16 @@
     python benchmarks/layers.py --store      # and keep the run
     python benchmarks/layers.py --against    # and fail where a ratio got worse than in the kept one
 
-Each framework runs in a process of its own, with its threads pinned. In each round all contestants
-run once, one after the other, so that what disturbs the machine disturbs them alike; a ratio is the
-median over the rounds of the two times in one round, its noise the distance of the quartiles. The
-first call of each (warm-up, tracing, compiling) is timed apart.
+How it is timed: timing.py.
 """
 
 import argparse
 import importlib
 import json
-import os
-import platform
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
-from shakespeare import RECORDED, processor
+from timing import RECORDED, against, in_rounds, keep, quartiles, workers
 
 RECORD = RECORDED / "layers.json"
 SHAPES = [(170, 10, 25, 25), (32, 35, 128, 256), (64, 100, 64, 128), (1, 1000, 64, 128)]  # B T I H
@@ -148,38 +140,12 @@ CONTESTANTS = {
 def work(options):
     """Time one framework: one line of JSON for each cell and shape."""
     (threads,) = options.threads
-    if options.worker == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
     for kind in options.kinds:
         for shape in SHAPES:
             contestants = CONTESTANTS[options.worker](kind, shape, threads)
-            first, answers, times = {}, {}, {name: [] for name in contestants}
-            for name, once in contestants.items():
-                start = time.perf_counter()
-                answers[name] = once()
-                first[name] = time.perf_counter() - start
-            agree(answers)
-            end = time.perf_counter() + options.seconds
-            while time.perf_counter() < end or len(times["rnnlab"]) < 7:
-                for name, once in contestants.items():
-                    start = time.perf_counter()
-                    once()
-                    times[name].append(time.perf_counter() - start)
+            first, times = in_rounds(contestants, options.seconds)
             found = {"framework": options.worker, "threads": threads, "kind": kind, "shape": shape}
             print(json.dumps(found | {"first": first, "times": times}), flush=True)
-
-
-def agree(answers):
-    """What computes something else is not compared."""
-    _, reference = answers.popitem()
-    for name, arrays in answers.items():
-        for one, other in zip(arrays, reference, strict=True):
-            worst = np.abs(one - other).max() / np.abs(other).max()
-            if worst > 1e-3:
-                raise SystemExit(f"{name} gives other numbers: they differ by {worst:.1e}")
 
 
 # --- what is made of the times
@@ -187,11 +153,11 @@ def agree(answers):
 
 def summary(run):
     """Median milliseconds, and for each of our ways its ratio to the frameworks' best."""
-    times = {name: np.array(t) for name, t in run["times"].items()}
+    times = run["times"]
     ours = [name for name in times if name.startswith("rnnlab") or name == "autograd"]
     theirs = [name for name in times if name not in ours]
     best = min(theirs, key=lambda name: np.median(times[name]))
-    quartiles = {n: np.quantile(times[n] / times[best], [0.25, 0.5, 0.75]) for n in ours}
+    by_round = {name: quartiles(times[name], times[best]) for name in ours}
     return {
         "framework": run["framework"],
         "threads": run["threads"],
@@ -200,8 +166,8 @@ def summary(run):
         "milliseconds": {name: round(float(np.median(t)) * 1e3, 3) for name, t in times.items()},
         "first": {name: round(seconds, 2) for name, seconds in run["first"].items()},
         "against": best,
-        "ratio": {name: round(float(q[1]), 3) for name, q in quartiles.items()},
-        "noise": {name: round(float(q[2] - q[0]), 3) for name, q in quartiles.items()},
+        "ratio": {name: round(q[1], 3) for name, q in by_round.items()},
+        "noise": {name: round(q[2] - q[0], 3) for name, q in by_round.items()},
         "rounds": len(times[best]),
     }
 
@@ -209,29 +175,12 @@ def summary(run):
 def measure(options):
     """All runs, each framework and number of threads in a process of its own."""
     found = []
-    for threads in options.threads:
-        for framework in options.frameworks:
-            kinds = ["LSTM"] if framework == "numpy" else options.kinds
-            pinned = {
-                "OMP_NUM_THREADS": str(threads),
-                "OPENBLAS_NUM_THREADS": str(threads),
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-                "TF_ENABLE_ONEDNN_OPTS": "1",
-            }
-            command = [sys.executable, __file__, "--worker", framework]
-            command += ["--threads", str(threads), "--seconds", str(options.seconds)]
-            worker = subprocess.Popen(
-                [*command, "--kinds", *kinds],
-                env=os.environ | pinned,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-            )
-            for line in worker.stdout:
-                found.append(summary(json.loads(line)))
-                show(found[-1])
-            if worker.wait():
-                raise SystemExit(f"the {framework} process failed with {worker.returncode}")
+    for framework in options.frameworks:
+        kinds = ["LSTM"] if framework == "numpy" else options.kinds
+        asked = ["--seconds", options.seconds, "--kinds", *kinds]
+        for run in workers(__file__, [framework], options.threads, asked):
+            found.append(summary(run))
+            show(found[-1])
     return found
 
 
@@ -267,36 +216,17 @@ def table(runs):
             )
 
 
-def worse(runs, stored):
-    """The ratios that got worse by more than their noise, in words."""
-
-    def key(run):
-        return run["framework"], run["threads"], run["kind"], *run["shape"]
-
-    known = {key(run): run for run in stored["runs"]}
-    for run in runs:
-        if (old := known.get(key(run))) is None:
-            continue
-        for name in set(run["ratio"]) & set(old["ratio"]):
-            noise = run["noise"][name] + old["noise"][name]
-            if run["ratio"][name] > old["ratio"][name] + noise:
-                yield (
-                    f"{' '.join(map(str, key(run)))}, {name}: {old['ratio'][name]} -> "
-                    f"{run['ratio'][name]}, noise {noise:.2f}"
-                )
+def key(run):
+    return run["framework"], run["threads"], run["kind"], *run["shape"]
 
 
 def main(options):
     runs = measure(options)
     table(runs)
     if options.store:
-        about = {"processor": processor(), "python": platform.python_version()}
-        fresh = options.store.with_suffix(".new")
-        fresh.write_text(json.dumps({"about": about, "runs": runs}, indent=1) + "\n", "utf-8")
-        fresh.replace(options.store)  # whole, or not at all
+        keep(options.store, runs)
     if options.against:
-        found = list(worse(runs, json.loads(options.against.read_text("utf-8"))))
-        raise SystemExit("\n".join(["worse than the stored run:", *found]) if found else 0)
+        against(options.against, runs, key)
 
 
 if __name__ == "__main__":

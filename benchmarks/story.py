@@ -63,8 +63,7 @@ def numpy_contestants(shape):
     from rnnlab.numpy import RNN, LSTMCell, LSTMState
     from rnnlab.numpy.cells import sigmoid
 
-    xs, dys, (W_x, W_h, b) = numbers(shape)
-    (B, T, I), H = xs.shape, W_h.shape[0]
+    (B, T, I, H), (xs, dys, (W_x, W_h, b)) = shape, numbers(shape)
     W_x4, W_h4, b4 = (np.split(w, 4, axis=-1) for w in (W_x, W_h, b))
     W_x4, W_h4 = ([np.ascontiguousarray(w) for w in four] for four in (W_x4, W_h4))
 
@@ -192,8 +191,7 @@ def torch_contestants(shape):
 
     from rnnlab.torch import RNN, LSTMCell, LSTMState, to_native
 
-    xs, dys, (W_x, W_h, b) = numbers(shape)
-    (B, T, I), H = xs.shape, W_h.shape[0]
+    (B, _, I, H), (xs, dys, (W_x, W_h, b)) = shape, numbers(shape)
     xs, dys = torch.tensor(xs, requires_grad=True), torch.tensor(dys)
     cell = LSTMCell(I, H, seed=0)
     by_gate = [
@@ -264,8 +262,7 @@ def tensorflow_contestants(shape):
 
     from rnnlab.tensorflow import RNN, LSTMCell, LSTMState, to_native
 
-    xs, dys, (W_x, W_h, b) = numbers(shape)
-    (B, T, I), H = xs.shape, W_h.shape[0]
+    (B, T, I, H), (xs, dys, (W_x, W_h, b)) = shape, numbers(shape)
     xs, dys = tf.constant(xs), tf.constant(dys)
     cell = LSTMCell(I, H, seed=0)
     by_gate = [[tf.Variable(part) for part in np.split(w, 4, axis=-1)] for w in (W_x, W_h, b)]
@@ -329,21 +326,20 @@ def tensorflow_contestants(shape):
     if T > LONG:
         del contestants["all steps in one graph"]
 
-    # Its products in one graph, so that it is not the calls that are timed.
-    def alone(xla):
-        ready = products(shape, lambda x, W, out: tf.matmul(x, W), tf.constant, tf_sum)
-        return tf.function(ready[PRODUCTS], jit_compile=xla, autograph=False)
-
-    def tf_sum(results):
-        """Else the graph would leave them out, for nobody asks for them."""
-        return tf.add_n([tf.reduce_sum(r) for r in results])
-
     if T > LONG:
         return contestants, {}
-    return contestants, {
-        PRODUCTS: lambda graph=alone(False): graph().numpy() and None,
-        f"{PRODUCTS}, XLA": lambda graph=alone(True): graph().numpy() and None,
-    }
+
+    # The products stand in one graph, so that it is not the calls that are timed; and are summed,
+    # else the graph would leave them out.
+    def alone(xla):
+        def summed(results):
+            return tf.add_n([tf.reduce_sum(r) for r in results])
+
+        (all_of_them,) = products(shape, lambda x, W, out: x @ W, tf.constant, summed).values()
+        graph = tf.function(all_of_them, jit_compile=xla, autograph=False)
+        return lambda: graph().numpy() and None
+
+    return contestants, {PRODUCTS: alone(False), f"{PRODUCTS}, XLA": alone(True)}
 
 
 def products(shape, multiply, array=np.asarray, finish=None):
@@ -409,8 +405,9 @@ def work(options):
         import torch
 
         torch.set_num_threads(threads)
-    rate = peak(options.worker)
+    rate = 0.0
     for shape in SHAPES:
+        rate = max(rate, peak(options.worker))
         contestants, alone = CONTESTANTS[options.worker](shape)
         first, times = in_rounds(contestants | alone, options.seconds)
         found = {"framework": options.worker, "threads": threads, "shape": shape}
@@ -446,6 +443,26 @@ def summary(run):
     }
 
 
+def limits(runs):
+    """For each number of threads and shape the best that any framework found.
+
+    "products": milliseconds of the layer's products alone. "peak": GFLOP/s of a large product;
+    "at_peak": milliseconds of the layer's products at that speed.
+    """
+    cases = dict.fromkeys((run["threads"], tuple(run["shape"])) for run in runs)
+    for threads, shape in cases:
+        own = [r for r in runs if r["threads"] == threads]
+        peak = max(r["peak"] for r in own)
+        found = [r["products"] for r in own if tuple(r["shape"]) == shape]
+        yield {
+            "threads": threads,
+            "shape": [*shape],
+            "products": min((p for p in found if p is not None), default=None),
+            "peak": peak,
+            "at_peak": round(2 * multiplications(shape) / peak / 1e6, 4),
+        }
+
+
 def key(run):
     return run["framework"], run["threads"], *run["shape"]
 
@@ -473,7 +490,7 @@ def main(options):
         runs.append(summary(run))
         show(runs[-1])
     if options.store:
-        keep(options.store, runs)
+        keep(options.store, runs, {"limits": [*limits(runs)]})
     if options.against:
         against(options.against, runs, key)
 

@@ -17,7 +17,17 @@ import time
 import numpy as np
 from shakespeare import RECORDED, processor
 
-__all__ = ["RECORDED", "against", "agree", "in_rounds", "keep", "pinned", "quartiles", "workers", "worse"]
+__all__ = [
+    "RECORDED",
+    "against",
+    "agree",
+    "in_rounds",
+    "keep",
+    "pinned",
+    "quartiles",
+    "workers",
+    "worse",
+]
 
 
 def in_rounds(contestants, seconds, least=7, tolerance=1e-3):

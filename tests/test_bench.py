@@ -1,22 +1,44 @@
-"""The benchmark's arithmetic: ratios by round, and what counts as worse than a stored run."""
+"""The benchmarks: ratios by round, bounds, what is worse than a stored run; all ways agree."""
 
+import importlib
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def layers():
+def bench():
+    """The scripts by name. They import each other, as scripts of one folder do."""
     sys.path.insert(0, str(BENCHMARKS))
     try:
-        import layers
-
-        return layers
+        yield importlib.import_module
     finally:
         sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.fixture(scope="module")
+def layers(bench):
+    return bench("layers")
+
+
+@pytest.fixture(scope="module")
+def timing(bench):
+    return bench("timing")
+
+
+@pytest.fixture(scope="module")
+def story(bench):
+    return bench("story")
+
+
+@pytest.fixture(scope="module")
+def labs(bench):
+    return bench("labs")
 
 
 def run(ours, theirs=(1.0, 2.0, 4.0), **more):
@@ -44,19 +66,156 @@ def test_the_best_of_theirs_is_the_measure(layers):
 @pytest.mark.parametrize(
     ("now", "noticed"), [(1.05, False), (1.4, True), (0.5, False)], ids=["noise", "worse", "better"]
 )
-def test_worse_by_more_than_the_noise_is_noticed(layers, now, noticed):
+def test_worse_by_more_than_the_noise_is_noticed(layers, timing, now, noticed, tmp_path):
     steady = [0.95, 1.0, 1.05]
-    stored = {"runs": [layers.summary(run(steady, [1.0] * 3))]}
-    new = layers.summary(run([now * t for t in steady], [1.0] * 3))
-    assert bool(list(layers.worse([new], stored))) == noticed
+    timing.keep(tmp_path / "kept.json", [layers.summary(run(steady, [1.0] * 3))])
+    new = [layers.summary(run([now * t for t in steady], [1.0] * 3))]
+    stored = json.loads((tmp_path / "kept.json").read_text())
+    assert bool(list(timing.worse(new, stored, layers.key))) == noticed
+    if noticed:
+        with pytest.raises(SystemExit, match=r"torch 1 GRU 2 3 4 5, rnnlab: 1.0 -> 1.4"):
+            timing.against(tmp_path / "kept.json", new, layers.key)
+    else:
+        timing.against(tmp_path / "kept.json", new, layers.key)
 
 
-def test_what_was_not_stored_is_not_compared(layers):
+def test_what_was_not_stored_is_not_compared(layers, timing):
     stored = {"runs": [layers.summary(run([1.0], [1.0], threads=2))]}
-    assert not list(layers.worse([layers.summary(run([9.0], [1.0]))], stored))
+    assert not list(timing.worse([layers.summary(run([9.0], [1.0]))], stored, layers.key))
+    stored = {"runs": [layers.summary(run([1.0], [1.0])) | {"ratio": {}}]}
+    assert not list(timing.worse([layers.summary(run([9.0], [1.0]))], stored, layers.key))
 
 
-def test_what_computes_something_else_is_not_timed(layers):
-    layers.agree({"rnnlab": [layers.np.array([1.0, 2.0])], "torch.nn": [layers.np.array([1, 2])]})
-    with pytest.raises(SystemExit, match="rnnlab gives other numbers"):
-        layers.agree({"rnnlab": [layers.np.array([1.0, 3])], "torch.nn": [layers.np.array([1, 2])]})
+def test_what_computes_something_else_is_not_timed(timing):
+    right = [np.array([1.0, 2.0])]
+    timing.agree({"rnnlab": right, "torch.nn": [np.array([1, 2])]})
+    for wrong in [1.0, 3], [1.0, np.nan]:
+        with pytest.raises(SystemExit, match="rnnlab gives other numbers"):
+            timing.agree({"rnnlab": [np.array(wrong)], "torch.nn": right})
+
+
+def test_in_each_round_all_run_once_and_the_first_calls_are_apart(timing):
+    calls = []
+
+    def contestant(name):
+        def once():
+            calls.append(name)
+            return [np.ones(2)]
+
+        return once
+
+    first, times = timing.in_rounds({name: contestant(name) for name in "ab"}, seconds=0)
+    assert calls == ["a", "b"] * (1 + 7)
+    assert {name: len(t) for name, t in times.items()} == {"a": 7, "b": 7}
+    assert set(first) == {"a", "b"}
+
+
+def test_quartiles_of_ratios_are_taken_round_by_round(timing):
+    assert timing.quartiles([1.0, 2.0, 3.0]) == [1.5, 2.0, 2.5]
+    assert timing.quartiles([1.0, 4.0, 3.0], by=[1.0, 2.0, 3.0]) == [1.0, 1.0, 1.5]
+
+
+def test_a_record_is_written_whole_or_not_at_all(timing, tmp_path):
+    path = tmp_path / "kept.json"
+    timing.keep(path, [{"ratio": 1}])
+    with pytest.raises(TypeError):
+        timing.keep(path, [{"ratio": {1, 2}}])  # a set has no place in JSON
+    stored = json.loads(path.read_text())
+    assert stored["runs"] == [{"ratio": 1}]
+    assert stored["about"]["cores"] >= 1
+    assert set(stored["about"]["versions"]) == {"numpy", "torch", "tensorflow", "keras"}
+
+
+# --- the story
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "tensorflow"])
+@pytest.mark.parametrize("shape", [(3, 4, 2, 5), (1, 101, 2, 3)], ids=["short", "long"])
+def test_all_ways_of_the_story_compute_the_same(story, timing, framework, shape):
+    contestants, alone = story.CONTESTANTS[framework](shape)
+    answers = {name: once() for name, once in contestants.items()}
+    timing.agree(answers, tolerance=1e-4)
+    B, T, I, H = shape
+    for found in answers.values():
+        assert [part.shape for part in found] == [
+            (B, T, H), (B, T, I), (I, 4 * H), (H, 4 * H), (4 * H,),
+        ]  # fmt: skip
+    for once in alone.values():
+        assert once() is None
+    assert len(contestants) >= 5
+
+
+def test_the_products_of_the_story_are_all_that_a_layer_needs(story):
+    """Counted while they are made, and by the rule of thumb: each weight thrice a row and step."""
+    shape, counted = (3, 4, 2, 5), []
+
+    def multiply(x, W, out):
+        assert (len(x), W.shape[1]) == out.shape
+        counted.append(x.shape[0] * x.shape[1] * W.shape[1])
+
+    story.products(shape, multiply)[story.PRODUCTS]()
+    assert sum(counted) == story.multiplications(shape) == 3 * 3 * 4 * (2 + 5) * 20
+    assert len(counted) == 2 * 4 + 4  # two for each step, four for all
+
+
+def test_the_story_gives_ratios_to_its_first_way_and_the_bounds(story):
+    times = {"naive": [4.0, 8.0], "fused": [1.0, 4.0], "products": [0.5, 0.25], "other": [0.3, 0.3]}
+    told = {"framework": "torch", "threads": 1, "shape": [1, 1, 1, 1], "times": times}
+    told |= {"first": dict.fromkeys(times, 9.0), "peak": 1e9, "alone": ["products", "other"]}
+    found = story.summary(told)
+    assert found["ratio"] == {"naive": 1.0, "fused": 0.375}
+    assert found["noise"] == {"naive": 0.0, "fused": 0.125}
+    assert found["milliseconds"]["naive"] == [5000.0, 6000.0, 7000.0]
+    assert found["products"] == 300.0  # the quicker of the two
+    assert found["peak"] == 2.0  # GFLOP/s: 1e9 multiplications, 1e9 sums
+    assert found["at_peak"] == round(story.multiplications((1, 1, 1, 1)) / 1e9 * 1e3, 3)
+    assert set(found["first"]) == {"naive", "fused"}
+
+
+def test_a_machines_limits_are_the_best_that_any_framework_found(story):
+    shape = [1, 1, 1, 1]
+    runs = [
+        {"threads": 1, "shape": shape, "products": 3.0, "peak": 100.0},
+        {"threads": 1, "shape": shape, "products": None, "peak": 200.0},
+        {"threads": 2, "shape": shape, "products": 2.0, "peak": 300.0},
+    ]
+    one, two = story.limits(runs)
+    flops = 2 * story.multiplications(shape)
+    assert one == {
+        "threads": 1, "shape": shape, "products": 3.0, "peak": 200.0,
+        "at_peak": round(flops / 200e6, 4),
+    }  # fmt: skip
+    assert (two["threads"], two["products"], two["peak"]) == (2, 2.0, 300.0)
+
+
+# --- the labs
+
+
+def answers(*seconds, losses=(3.2, 0.23)):
+    return [{"seconds": s, "losses": losses} for s in seconds]
+
+
+def test_a_lab_is_compared_with_keras_round_by_round_and_with_the_lecture(labs):
+    rounds = [answers(2.0, 1.0, 20.0), answers(3.0, 8.0, 10.0), answers(4.0, 2.0, 40.0)]
+    found = labs.summary("12-4", 1, rounds)
+    assert found["ratio"] == {"rnnlab.torch": 0.1, "rnnlab.tensorflow": 0.05}
+    assert found["seconds"]["rnnlab.torch"] == [2.5, 3.0, 3.5]
+    assert labs.share(found, "rnnlab.torch") == pytest.approx(3.0 / 33.295)  # of the lecture's
+    assert labs.share(found, "rnnlab.tensorflow") == pytest.approx(0.05)  # of Keras'
+    assert labs.share(labs.summary("GRU(300)", 1, rounds), "rnnlab.torch") == 0.1
+
+
+def test_a_lab_that_trains_something_else_is_not_timed(labs):
+    labs.same_losses("12-4", "rnnlab.torch", (3.2, 0.2301), (3.2001, 0.2295))
+    for wrong in (3.21, 0.23), (3.2, 0.24), (3.2, np.nan):
+        with pytest.raises(SystemExit, match="12-4"):
+            labs.same_losses("12-4", "rnnlab.torch", wrong, (3.2, 0.23))
+
+
+@pytest.mark.parametrize("name", ["12-3", "12-4", "LSTM(300), both ways", "GRU(300)"])
+def test_each_way_of_a_lab_starts_from_the_same_loss(labs, name):
+    found = []
+    for way in labs.WAYS:
+        ready = labs.by_keras if way == "keras" else labs.by_rnnlab
+        found.append(ready(way, name, 2)())
+    np.testing.assert_allclose(found, [found[0]] * 3, rtol=2e-3)

@@ -39,14 +39,24 @@ class Adam:
     def update(self, grads, lr):
         """Move every weight by one step of Adam, in place."""
         step = tf.cast(self.step.assign_add(1), tf.float64)
-        lr = tf.convert_to_tensor(lr, tf.float64)
+        # One operation for each weight, which goes through it once. It adds its epsilon to the root
+        # of v as it is, before the correction; the paper adds it after that. Hence its share here.
+        correction = tf.sqrt(1 - self.beta2**step)
+        lr = tf.convert_to_tensor(lr, tf.float64) * correction / (1 - self.beta1**step)
         for name, weight in self.weights.items():
-            g, m, v = grads[name], self.m[name], self.v[name]
-            m.assign_add((1 - self.beta1) * (g - m))
-            v.assign_add((1 - self.beta2) * (g * g - v))
-            m_hat = m / tf.cast(1 - self.beta1**step, m.dtype)
-            v_hat = v / tf.cast(1 - self.beta2**step, v.dtype)
-            weight.assign_sub(tf.cast(lr, m.dtype) * m_hat / (tf.sqrt(v_hat) + self.eps))
+            rate, eps = tf.cast(lr, weight.dtype), tf.cast(self.eps * correction, weight.dtype)
+            tf.raw_ops.ResourceApplyAdam(
+                var=weight.handle,
+                m=self.m[name].handle,
+                v=self.v[name].handle,
+                beta1_power=tf.zeros_like(rate),  # the corrections are in rate already
+                beta2_power=tf.zeros_like(rate),
+                lr=rate,
+                beta1=tf.constant(self.beta1, weight.dtype),
+                beta2=tf.constant(self.beta2, weight.dtype),
+                epsilon=eps,
+                grad=grads[name],
+            )
 
     def get_state(self):
         """A copy of all that the next update depends on: dict of NumPy arrays.
