@@ -546,6 +546,7 @@ def test_a_figure_is_the_same_file_every_time(draw, tmp_path):
         lambda: plot.forecasts(**SERIES),
         lambda: plot.skill({"seasonal naive": 1.0, "LSTM": 2.0}, baseline="LSTM"),
         lambda: plot.spread({"GRU": [1.0, 2, 2]}),
+        lambda: plot.speed(WAYS, limit=1, marks={"products": 1.2}),
         lambda: plot.reach({"one": np.eye(5), "other": np.eye(5)}, "hello"),
         lambda: plot.feeding("hihell", "lllllo", answers="ihello"),
         lambda: plot.feeding("if you wan", "f you want", given=1),
@@ -560,6 +561,49 @@ def test_text_is_at_least_9_pixels_high_on_a_phone_350_pixels_wide(draw):
     width = 72 * figure.get_tightbbox().width + 14.4  # points, with the margin that notebooks add
     sizes = [piece.get_fontsize() for piece in figure.findobj(mpl.text.Text) if piece.get_text()]
     assert min(sizes) * min(350 / width, 96 / 72) >= 9
+
+
+WAYS = {"naive": (9.0, 10.0, 12.0), "by hand": (2.0, 3.0, 4.0), "fused": (1.5, 1.5, 1.5)}
+
+
+def test_speed_draws_bars_from_the_limit_in_order_and_numbers():
+    axes = plot.speed(WAYS, limit=1, marks={"products": 1.2}, theirs=["fused"], colour="pytorch")
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches] == [
+        (1, 10), (1, 3), (1, 1.5),
+    ]  # fmt: skip
+    rows = [bar.get_y() for bar in axes.patches]
+    assert rows == sorted(rows)
+    ours, _, theirs = (mpl.colors.to_hex(bar.get_facecolor()) for bar in axes.patches)
+    assert (ours, theirs) == (plot.COLOURS["pytorch"], plot.COLOURS["plain"])
+    assert {"naive", "10", "by hand", "3", "fused", "1.5", "limit 1", "products 1.2"} == set(
+        words(axes)
+    )
+    marked = [line.get_xdata()[0] for line in axes.get_lines() if line.get_color() == "white"]
+    assert marked == [1.2] * 3
+    whisker = axes.get_lines()[0].get_xdata()
+    assert list(whisker) == [9, 12]
+    assert axes.get_xscale() == "log"
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first way is at the top
+    assert "2,675" in words(plot.speed({"slow": (2670, 2675, 2680)}, limit=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"times": {}}, "1 to 12 ways, got 0"),
+        ({"times": {"a": (3, 2, 1)}}, r"times\['a'\] must be low, middle, high"),
+        ({"times": {"a": (1, 2)}}, r"times\['a'\] must be low, middle, high"),
+        ({"times": {"a": (0, 2, 3)}}, "above 0"),
+        ({"times": {"a": (1, 2, np.inf)}}, "low, middle, high"),
+        ({"limit": 0}, "limit must be greater than 0"),
+        ({"marks": {"m": -1}}, r"marks\['m'\] must be greater than 0"),
+        ({"theirs": ["other"]}, r"among \['naive', 'by hand', 'fused'\], got \['other'\]"),
+        ({"colour": "red"}, "colour must be among"),
+    ],
+)
+def test_speed_refuses(changes, message):
+    with pytest.raises(ValueError, match=message):
+        plot.speed(**{"times": WAYS, "limit": 1, **changes})
 
 
 def test_heatmap_draws_the_numbers_in_a_range_around_zero():

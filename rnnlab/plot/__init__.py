@@ -14,6 +14,7 @@ from rnnlab.plot import (
     results,
     stacks,
     sweeps,
+    timing,
 )
 from rnnlab.plot.batches import *  # noqa: F403
 from rnnlab.plot.cells import *  # noqa: F403
@@ -24,6 +25,7 @@ from rnnlab.plot.reaching import *  # noqa: F403
 from rnnlab.plot.results import *  # noqa: F403
 from rnnlab.plot.stacks import *  # noqa: F403
 from rnnlab.plot.sweeps import *  # noqa: F403
+from rnnlab.plot.timing import *  # noqa: F403
 
 __all__ = [
     *batches.__all__,
@@ -35,4 +37,5 @@ __all__ = [
     *results.__all__,
     *stacks.__all__,
     *sweeps.__all__,
+    *timing.__all__,
 ]
