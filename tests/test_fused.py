@@ -3,6 +3,9 @@
 Their numbers are compared wherever the tests go through ``WAYS``.
 """
 
+import functools
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -235,10 +238,14 @@ def test_many_layers_and_runs_do_not_look_like_retracing(caplog):
     assert "retracing" not in caplog.text
 
 
-@pytest.mark.parametrize("offered", [True, False], ids=["oneDNN", "torch.mm"])
+@pytest.mark.parametrize(
+    ("offered", "sooner"),
+    [(True, True), (True, False), (False, True)],
+    ids=["oneDNN", "torch.mm, being sooner", "torch.mm, being alone"],
+)
 @pytest.mark.parametrize("kind", CELLS)
-def test_large_layers_give_the_same_whoever_multiplies(kind, offered, monkeypatch):
-    """In float32 and at this size PyTorch's loops take oneDNN's product, where torch offers it."""
+def test_large_layers_give_the_same_whoever_multiplies(kind, offered, sooner, monkeypatch):
+    """In float32 and at this size PyTorch's loops take oneDNN's product where it is sooner."""
     fused = lab("torch").layers.fused
     assert fused.ONEDNN is not None
     calls = []
@@ -255,6 +262,7 @@ def test_large_layers_give_the_same_whoever_multiplies(kind, offered, monkeypatc
         binary = staticmethod(counting(fused.ONEDNN.binary))
 
     monkeypatch.setattr(fused, "ONEDNN", Counted() if offered else None)
+    monkeypatch.setattr(fused, "onednn_is_sooner", lambda: sooner)
     xs = np.random.default_rng(0).normal(size=(64, 3, 96)).astype("float32")
     found = []
     for way in ("torch", "torch by autograd"):
@@ -262,22 +270,35 @@ def test_large_layers_give_the_same_whoever_multiplies(kind, offered, monkeypatc
         ys, final = layer(xs, lengths=[3] * 32 + [1] * 32)
         (ys.square().sum() + tensors(final)[-1].sum()).backward()
         found.append([ys, *(weight.grad for weight in layer.parameters())])
-    assert bool(calls) == offered
+    assert bool(calls) == (offered and sooner)
     for one, other in zip(*found, strict=True):
         close(one, other, 1e-5 * float(other.detach().abs().max()) + 1e-5)
 
 
-@pytest.mark.parametrize("wide", [True, False], ids=["tanh by σ", "tanh"])
+def test_what_is_sooner_is_measured():
+    fused = lab("torch").layers.fused
+    quick, slow = (functools.partial(time.sleep, seconds) for seconds in (0.001, 0.01))
+    assert fused.sooner(quick, slow)
+    assert not fused.sooner(slow, quick)
+    assert not fused.sooner(quick, quick)  # no clear gain
+    for choice in (fused.onednn_is_sooner, fused.sigmoid_is_sooner):
+        assert choice() in (True, False)
+        assert choice() is choice()  # the same throughout a run, and so the same numbers
+
+
+@pytest.mark.parametrize("wide", [True, False], ids=["wide", "narrow"])
+@pytest.mark.parametrize("by_sigmoid", [True, False], ids=["tanh by σ", "tanh"])
 @pytest.mark.parametrize("steps_in_a_block", [1, 3])
 @pytest.mark.parametrize("kind", CELLS)
 def test_blocks_of_steps_and_both_ways_to_tanh_give_the_same(
-    kind, steps_in_a_block, wide, monkeypatch
+    kind, steps_in_a_block, by_sigmoid, wide, monkeypatch
 ):
     """What the size of a layer decides in PyTorch's loops, here with small ones."""
     fused = lab("torch").layers.fused
     gates = {"RNNCell": 1, "LSTMCell": 4}.get(kind, 3)
     monkeypatch.setattr(fused, "CACHED", steps_in_a_block * 3 * gates * 4)
     monkeypatch.setattr(fused, "WIDE", 0 if wide else 10**9)
+    monkeypatch.setattr(fused, "sigmoid_is_sooner", lambda: by_sigmoid)
     rng = np.random.default_rng(0)
     xs, found = rng.normal(size=(3, 8, 3)), []
     start = random_state(network("numpy", kind, "one"), 3, rng)

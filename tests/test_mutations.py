@@ -168,7 +168,7 @@ for one, other in combinations("ifgo", 2):
             ALL,
             readable("cells", CUT, CUT.replace("i, f, g, o", gates))
             + fused(
-                ("(gate, i, f, g, o, h_t", f"(gate, {gates}, h_t"),
+                ("(u, i, f, g, o), h_t", f"(u, {gates}), h_t"),
                 (
                     "i, f, g, o = split(gates, 4)\n        c_new",
                     f"{gates} = split(gates, 4)\n        c_new",
@@ -187,8 +187,9 @@ for one, other in combinations("rzn", 2):
             readable("cells", "a_r, a_z, a_n = split", f"{gates} = split")
             + fused(
                 (
-                    "  # a, overwritten by r, z, n\n",
-                    f"\n        gates = torch.cat([gates.chunk(3, 2)[k] for k in {order}], 2)\n",
+                    "apart(xs, W_x, b), ",
+                    f"apart(xs, *(torch.cat([v.chunk(3, -1)[k] for k in {order}], -1) "
+                    "for v in (W_x, b))), ",
                 ),
                 (
                     "    a_rz, a_n = a[",
@@ -207,7 +208,7 @@ DEFECTS += [
         ALL,
         readable("cells", "r, z = ", "z, r = ")
         + fused(
-            ("(rz, r, z, n, ", "(rz, z, r, n, "),
+            ("(u, r, z), n, ", "(u, z, r), n, "),
             ("r, z = split(rz, 2)\n", "z, r = split(rz, 2)\n"),
         ),
     ),
@@ -231,7 +232,7 @@ DEFECTS += [
         readable("cells", "2 * H :] + self.b_hn", "2 * H :]", ways=[NUMPY])
         + readable("cells", "(u_n + self.b_hn)", "u_n", ways=[AUTOGRAD, TENSORFLOW])
         + fused(
-            ("copy_(u[:, 2 * H :])", "copy_(u[:, 2 * H :] - b_hn)"),
+            ("add_n(inside, h, ", "add_n(0 * inside, h, "),
             ("u[:, 2 * H :] + b_hn", "u[:, 2 * H :]"),
         ),
     ),
@@ -246,10 +247,7 @@ DEFECTS += [
             "cells", "r * (u_n + self.b_hn)", "r * u_n + self.b_hn", ways=[AUTOGRAD, TENSORFLOW]
         )
         + fused(
-            (
-                "addcmul_(r, through_n, value=factor)",
-                "add_(r * (through_n - b_hn) + b_hn, alpha=factor)",
-            ),
+            ("n.addcmul_(r, through_n)", "n.add_(r * (through_n - b_hn) + b_hn)"),
             ("a_n[t] + r * through)", "a_n[t] + r * (through - b_hn) + b_hn)"),
         ),
     ),
@@ -273,7 +271,7 @@ DEFECTS += [
             "cells", "state @ self.W_h)", "state @ tf.transpose(self.W_h))", ways=[TENSORFLOW]
         )
         + fused(
-            ("adding(factor * W_h, ", "adding(factor * W_h.T, "),
+            ("adding(W_h, len(h0))", "adding(W_h.T, len(h0))"),
             ("a[t] + h @ W_h)", "a[t] + h @ tf.transpose(W_h))"),
         ),
     ),
@@ -294,10 +292,7 @@ DEFECTS += [
             ways=[AUTOGRAD, TENSORFLOW],
         )
         + fused(
-            (
-                "addcmul_(r, through_n, value=factor)",
-                "add_((r * h) @ W_h[:, 2 * H :] + r * b_hn, alpha=factor)",
-            ),
+            ("n.addcmul_(r, through_n)", "n.add_((r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
             ("a_n[t] + r * through)", "a_n[t] + (r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
         ),
     ),
@@ -307,7 +302,7 @@ DEFECTS += [
         (agreement, keras, tensorflow_1),
         readable("cells", "(r * h) @ self.W_h[:, 2 * H :])", "r * (h @ self.W_h[:, 2 * H :]))")
         + fused(
-            ("add_n(n, r * h)", "n + r * (h @ W_h[:, 2 * H :])"),
+            ("add_n(n, torch.mul(r, h, out=reset), out=n)", "n.add_(r * (h @ W_h[:, 2 * H :]))"),
             ("(r * h) @ W_n", "r * (h @ W_n)"),
         ),
     ),
@@ -502,7 +497,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "dstate.c + dh * o", "dh * o")
         + fused(
-            ("dc.mul_(keep[t - start])", "dc.mul_(0)"),
+            ("dc.mul_(keep_t)", "dc.mul_(0)"),
             ("(passed, dc * keep[t])", "(passed, 0 * dc)"),
         ),
     ),
@@ -512,7 +507,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "da = (dh + dstate) * ", "da = dh * ")
         + fused(
-            ("das[t].mul_(dh)", "das[t].mul_(dhs[t])"),
+            ("da_t.mul_(dh)", "da_t.mul_(dhs[t])"),
             (THROUGH_TIME, THROUGH_TIME.replace("+=", "=")),
         ),
     ),
@@ -548,7 +543,7 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "(r * h).T @ da_n", "h.T @ da_n")
         + fused(
-            ("gates[:, :, :H] * h_before, ", "h_before, "),
+            ("rz[:, :, :H] * hs[:-1], ", "hs[:-1], "),
             ("weight_gradient(r * h_before, da_n)", "weight_gradient(h_before, da_n)"),
         ),
     ),
@@ -557,7 +552,10 @@ DEFECTS += [
         KINDS,
         BACK,
         numpy_only("layers", "for state in states[:-1]]", "for state in states[1:]]")
-        + fused(("[h0[None], h[:-1]]", "[h]"), ("tf.concat([h0[None], hs[:-1]], axis=0)", "hs")),
+        + fused(
+            ("weight_gradient(hs[:-1], d", "weight_gradient(hs[1:], d"),
+            ("tf.concat([h0[None], hs[:-1]], axis=0)", "hs"),
+        ),
     ),
     Defect(
         "backwards: padding swallows the gradient",

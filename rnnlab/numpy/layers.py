@@ -56,8 +56,8 @@ class Layer:
         )
         B, T, _ = xs.shape
         valid = None if lengths is None else mask(checks.lengths(lengths, B, T), T)
-        bad = ~np.isfinite(xs)
-        if bad.any():
+        if not np.isfinite(xs).all():
+            bad = ~np.isfinite(xs)
             checks.finite("xs", np.argwhere(bad if valid is None else bad & valid[:, :, None]))
         state = self.initial_state(B) if state is None else self.check_state(state, B)
         if valid is not None:  # zeros, so that not even NaN in the padding can reach a product

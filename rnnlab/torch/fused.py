@@ -11,6 +11,7 @@ Shapes: T steps come first here; xs (T, B, I), a (T, B, G*H), h (T, B, H).
 """
 
 import functools
+import time
 
 import torch
 from torch.autograd import Function
@@ -46,17 +47,42 @@ def run(cell, xs, state, valid=None):
     return ys.transpose(0, 1), state
 
 
-# oneDNN's product of matrices: on processors that MKL was not made for it takes half the time of
-# torch.mm. Where this torch does not offer it, torch.mm serves.
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-LARGE = 3_000_000  # multiplications; below, oneDNN takes longer to call than it saves
+LARGE = 3_000_000  # multiplications; below, oneDNN takes longer to call than it could save
+WIDE = 1000  # numbers; below, a call costs more than its arithmetic
+
+
+def sooner(one, other):
+    """Whether calling ``one`` takes clearly less time than ``other``: the best of five each."""
+    best = [torch.inf, torch.inf]
+    for _ in range(6):  # the first round warms up
+        for k, call in enumerate((one, other)):
+            start = time.perf_counter()
+            call()
+            best[k] = min(best[k], time.perf_counter() - start)
+    return best[0] < 0.8 * best[1]
+
+
+@functools.cache
+def onednn_is_sooner():
+    """Measured once: oneDNN's product takes half of torch.mm's time on one processor (where MKL
+    was not made for it), and twice as long on another."""
+    x, W = torch.ones(64, 256), torch.ones(512, 256)
+    return sooner(lambda: ONEDNN(x, W, None, "none", [], ""), lambda: x @ W.T)
+
+
+@functools.cache
+def sigmoid_is_sooner():
+    """Measured once: on some processors PyTorch's tanh takes nine times as long as its σ."""
+    x, out = torch.ones(64, 256), torch.empty(64, 256)
+    return sooner(lambda: tanh_by_sigmoid(x, out), lambda: torch.tanh(x, out=out))
 
 
 def by_onednn(multiplications, like):
     """Whether a product shall be oneDNN's, which knows float32 on the CPU."""
-    offered = ONEDNN is not None and torch.backends.mkldnn.is_available()
-    single = like.dtype == torch.float32 and like.device.type == "cpu"
-    return offered and single and multiplications > LARGE
+    if multiplications <= LARGE or like.dtype != torch.float32 or like.device.type != "cpu":
+        return False
+    return ONEDNN is not None and torch.backends.mkldnn.is_available() and onednn_is_sooner()
 
 
 def product(x, W):
@@ -68,43 +94,62 @@ def product(x, W):
 
 
 def adding(W, rows):
-    """The function (a, h) -> a + h W, for many calls with h (rows, K) and one W (K, M)."""
+    """The function (a, h, out): out = a + h W, for many calls with h (rows, K) and one W (K, M)."""
     if by_onednn(rows * W.numel(), W):
         across = W.T.contiguous()
-        return lambda a, h: ONEDNN.binary(h, a, across, None, "add")
-    return lambda a, h: torch.addmm(a, h, W)
+        return lambda a, h, out: out.copy_(ONEDNN.binary(h, a, across, None, "add"))
+    W = W.contiguous()
+    return lambda a, h, out: a.addmm_(h, W) if out is a else torch.addmm(a, h, W, out=out)
 
 
 def tanh_for(h):
-    """A factor and a function: of the factor times x, and ``out``, it makes tanh(x).
-
-    For a wide step that is 2 σ(2x) - 1: PyTorch's tanh takes nine times as long as its σ.
-    """
-    return (2.0, tanh_of_half) if h.numel() > WIDE else (1.0, torch.tanh)
-
-
-WIDE = 1000  # numbers; below, one call is sooner than two
+    """The function (x, out): out = tanh(x), for x as large as h."""
+    if h.numel() > WIDE and h.device.type == "cpu" and sigmoid_is_sooner():
+        return tanh_by_sigmoid
+    return torch.tanh
 
 
-def tanh_of_half(u, out):
-    """tanh(u / 2) = 2 σ(u) - 1."""
-    torch.sigmoid(u, out=out)
+def tanh_by_sigmoid(x, out):
+    """tanh(x) = 2 σ(2x) - 1."""
+    torch.mul(x, TWO, out=out).sigmoid_()
     return torch.add(MINUS_ONE, out, alpha=2, out=out)
 
 
-def stretched(H, blocks, factor, like):
-    """Ones, and ``factor`` in the third block of H: it multiplies the sum of g, or of n."""
-    factors = like.new_ones(blocks * H)
-    factors[2 * H : 3 * H] = factor
-    return factors
+# As a tensor a constant takes half the time.
+ONE, TWO, MINUS_ONE = torch.tensor(1.0), torch.tensor(2.0), torch.tensor(-1.0)
 
 
-MINUS_ONE = torch.tensor(-1.0)
+def in_turn(steps, cut):
+    """The views that ``cut`` makes of each step of (T, B, K), to be read and overwritten in turn.
+
+    A view takes as long to make as a small operation. So small steps are brought to one place, cut
+    once and for all, and back.
+    """
+    if steps[0].numel() > WIDE:
+        yield from zip(*(part.unbind() for part in cut(steps)), strict=True)
+        return
+    place = torch.empty_like(steps[0])
+    views = cut(place)
+    for step in steps.unbind():
+        place.copy_(step)
+        yield views
+        step.copy_(place)
 
 
 def project(xs, W_x, b):
     """a = x W_x + b for all steps: (T, B, I) -> (T, B, G*H)."""
     return product(xs.flatten(0, 1), W_x).add_(b).view(*xs.shape[:2], len(b))
+
+
+def two(W, H):
+    """What belongs to r and z, and what belongs to n: (K, 3H) -> (K, 2H), (K, H)."""
+    return [part.contiguous() for part in W.tensor_split([2 * H], dim=-1)]
+
+
+def apart(xs, W_x, b):
+    """The projected inputs of r and z (T, B, 2H), and of n (T, B, H)."""
+    H = len(b) // 3
+    return [project(xs, *part) for part in zip(two(W_x, H), two(b, H), strict=True)]
 
 
 def project_back(ctx, xs, W_x, da):
@@ -118,9 +163,11 @@ def weight_gradient(inputs, dv):
     return product(inputs.flatten(0, 1).T, dv.flatten(0, 1))
 
 
-def before(h0, h):
-    """The states before each step: (T, B, H)."""
-    return torch.cat([h0[None], h[:-1]])
+def from_start(start, T):
+    """Room for the states (T + 1, B, H), with the first one in it."""
+    states = start.new_empty(T + 1, *start.shape)
+    states[0] = start
+    return states
 
 
 def hold(now, t, new, old):
@@ -136,10 +183,11 @@ def slope(s, out):
 def mixed_back(z, n, h, by_z, by_n):
     """How (1 - z) n + z h answers to the sums of z and of n: written into by_z and by_n."""
     slope(z, out=by_z).mul_(h - n)
-    torch.addcmul(1 - z, (1 - z).mul_(n), n, value=-1, out=by_n)
+    new = 1 - z
+    torch.addcmul(new, new * n, n, value=-1, out=by_n)
 
 
-CACHED = 2**16  # numbers: what a block of steps may hold
+CACHED = 2**18  # numbers: what a block of steps may hold
 
 
 def blocks_back(tensor):
@@ -147,6 +195,27 @@ def blocks_back(tensor):
     length = max(1, CACHED // max(1, tensor[0].numel()))
     for end in range(len(tensor), 0, -length):
         yield max(0, end - length), end
+
+
+def backwards(start, *tensors):
+    """The steps of (T, ...) tensors side by side, the last one first, each with its number."""
+    steps = list(zip(*(tensor.unbind() for tensor in tensors), strict=True))
+    for k in reversed(range(len(steps))):
+        yield start + k, *steps[k]
+
+
+def from_outside(dhs):
+    """What arrives from outside at the states before each step (T, B, H), and at the last one."""
+    return torch.cat([torch.zeros_like(dhs[:1]), dhs[:-1]]), dhs[-1].clone()
+
+
+def pass_back(now, t, add, outer_t, da_t, dh):
+    """Overwrite dh, the gradient of the state after step t, by that of the state before it."""
+    if now is None:
+        add(outer_t, da_t, out=dh)
+    else:  # at padding da_t is zero, and the gradient goes on as it is
+        passed = add(outer_t, da_t, out=torch.empty_like(dh))
+        dh.copy_(torch.where(now[t], passed, passed + dh))
 
 
 def first_derivative_only(backward):
@@ -170,32 +239,29 @@ class RNNLoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
-        factor, tanh = tanh_for(h0)
-        hs = project(xs, factor * W_x, factor * b)  # a, overwritten by h step by step
-        add = adding(factor * W_h, len(h0))
-        h = h0
-        for t, h_t in enumerate(hs.unbind()):
-            h = hold(now, t, tanh(add(h_t, h), out=h_t), h)
-        ctx.save_for_backward(now, xs, hs, h0, W_x, W_h)
-        return hs
+        a, hs = project(xs, W_x, b), from_start(h0, len(xs))
+        add, tanh, h = adding(W_h, len(h0)), tanh_for(h0), h0
+        for t, (u, h_t) in enumerate(zip(a, hs[1:], strict=True)):
+            h = hold(now, t, tanh(add(u, h, out=u), out=h_t), h)
+        ctx.save_for_backward(now, xs, hs, W_x, W_h)
+        return hs[1:]
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs):
-        now, xs, hs, h0, W_x, W_h = ctx.saved_tensors
-        add, outer = adding(W_h.T.contiguous(), len(h0)), (torch.zeros_like(h0), *dhs.unbind())
-        da = torch.empty_like(hs)
-        das, dh = da.unbind(), dhs[-1]
-        for start, end in blocks_back(hs):
-            local = da[start:end]  # how h answers to its sum: 1 - h², zero at padding
-            torch.mul(hs[start:end], hs[start:end], out=local).neg_().add_(1)
+        now, xs, hs, W_x, W_h = ctx.saved_tensors
+        outer, dh = from_outside(dhs)
+        add, da = adding(W_h.T, len(dh)), torch.empty_like(outer)
+        for start, end in blocks_back(da):
+            h, local = hs[1:][start:end], da[start:end]
+            torch.addcmul(ONE, h, h, value=-1, out=local)  # how h answers to its sum: 1 - h²
             if now is not None:
-                local.mul_(now[start:end])
-            for t in reversed(range(start, end)):
-                passed = add(outer[t], das[t].mul_(dh))
-                dh = passed if now is None else torch.where(now[t], passed, passed + dh)
+                local.mul_(now[start:end])  # padding: nothing is written, everything is kept
+            for t, da_t, outer_t in backwards(start, local, outer[start:end]):
+                da_t.mul_(dh)
+                pass_back(now, t, add, outer_t, da_t, dh)
         dxs, dW_x, db = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh, dW_x, weight_gradient(before(h0, hs), da), db
+        return None, dxs, dh, dW_x, weight_gradient(hs[:-1], da), db
 
 
 class LSTMLoop(Function):
@@ -204,60 +270,61 @@ class LSTMLoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, c0, W_x, W_h, b):
         T, B, H = len(xs), *h0.shape
-        # With the block of g doubled, one σ serves the four gates: tanh(g) = 2 σ(2g) - 1.
-        double = stretched(H, 4, 2.0, like=xs)
-        gates = project(xs, W_x * double, b * double)  # a, overwritten by the gates
-        add = adding(W_h * double, B)
-        hs, cs, tanh_cs = xs.new_empty(T, B, H), xs.new_empty(T + 1, B, H), xs.new_empty(T, B, H)
-        cs[0], h, c = c0, h0, c0
-        factor, tanh = tanh_for(h0)
-        each = gates.view(T, B, 4, H).unbind(2)
-        steps = zip(gates, *each, hs, cs[1:], tanh_cs, strict=True)
-        for t, (gate, i, f, g, o, h_t, c_t, tanh_c) in enumerate(steps):
-            torch.sigmoid(add(gate, h), out=gate)
+        gates = project(xs, W_x, b)  # a, overwritten by the gates
+        hs, cs = from_start(h0, T), from_start(c0, T)
+        add, tanh, tanh_c = adding(W_h, B), tanh_for(h0), torch.empty_like(h0)
+        h, c = h0, c0
+        each = in_turn(gates, lambda u: (u, *u.split(H, dim=-1)))
+        for t, ((u, i, f, g, o), h_t, c_t) in enumerate(zip(each, hs[1:], cs[1:], strict=True)):
+            add(u, h, out=u)
+            g.mul_(TWO)  # so that one σ serves the four gates: tanh(g) = 2 σ(2g) - 1
+            u.sigmoid_()
             torch.add(MINUS_ONE, g, alpha=2, out=g)
             torch.mul(f, c, out=c_t).addcmul_(i, g)
-            c = hold(now, t, c_t, c)
-            tanh(torch.mul(c_t, factor, out=tanh_c) if factor > 1 else c_t, out=tanh_c)
-            h = hold(now, t, torch.mul(o, tanh_c, out=h_t), h)
-        ctx.save_for_backward(now, xs, gates, hs, cs, tanh_cs, h0, W_x, W_h)
-        return hs, c.clone()
+            torch.mul(o, tanh(c_t, out=tanh_c), out=h_t)
+            h, c = hold(now, t, h_t, h), hold(now, t, c_t, c)
+        ctx.save_for_backward(now, xs, gates, hs, cs, W_x, W_h)
+        return hs[1:], c.clone()
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs, dc):
-        now, xs, gates, hs, cs, tanh_cs, h0, W_x, W_h = ctx.saved_tensors
-        T, B, H = hs.shape
-        add, outer = adding(W_h.T.contiguous(), B), (torch.zeros_like(h0), *dhs.unbind())
-        da = torch.empty_like(gates)
-        das, parts = da.unbind(), da.view(T, B, 4, H)
-        through_c, through_h = parts[:, :, :3].unbind(), parts[:, :, 3].unbind()
-        dh, dc = dhs[-1], dc.clone()
+        now, xs, gates, hs, cs, W_x, W_h = ctx.saved_tensors
+        H = hs.shape[2]
+        outer, dh_last = from_outside(dhs)
+        add, tanh, da = adding(W_h.T, len(dc)), tanh_for(cs[1:]), torch.empty_like(gates)
+        # What multiplies the local derivatives of i, f, g and o: dc three times, and dh.
+        factors, dc = torch.empty_like(gates[0]), dc.clone()
+        dh, by_dc = factors[:, 3 * H :], factors.view(-1, 4, H)[:, :3]
+        dh.copy_(dh_last)
+        each_dc = dc[:, None]
         for start, end in blocks_back(gates):
             # How u answers: i, f, g through c, and o through h; all steps of a block at once.
-            i, f, g, o = gates[start:end].view(end - start, B, 4, H).unbind(2)
-            by_i, by_f, by_g, by_o = parts[start:end].unbind(2)
-            tanh_c = tanh_cs[start:end]
-            slope(i, out=by_i).mul_(g)
-            slope(f, out=by_f).mul_(cs[start:end])
+            local, (i, f, g, o) = da[start:end], gates[start:end].split(H, dim=-1)
+            slope(gates[start:end], out=local)
+            by_i, by_f, by_g, by_o = local.split(H, dim=-1)
+            tanh_c = tanh(cs[1:][start:end], out=torch.empty_like(cs[start:end]))
+            by_i.mul_(g)
+            by_f.mul_(cs[start:end])
             torch.addcmul(i, i * g, g, value=-1, out=by_g)
-            slope(o, out=by_o).mul_(tanh_c)
+            by_o.mul_(tanh_c)
             c_by_h = torch.addcmul(o, o * tanh_c, tanh_c, value=-1)
             keep = f
             if now is not None:  # padding: nothing is written, everything is kept
                 valid = now[start:end]
-                da[start:end].mul_(valid)
+                local.mul_(valid)
                 c_by_h.mul_(valid)
                 keep = torch.where(valid, f, 1.0)
-            for t in reversed(range(start, end)):
-                dc.addcmul_(dh, c_by_h[t - start])
-                through_c[t].mul_(dc[:, None])
-                through_h[t].mul_(dh)
-                dc.mul_(keep[t - start])
-                passed = add(outer[t], das[t])
-                dh = passed if now is None else torch.where(now[t], passed, passed + dh)
+            for t, da_t, c_by_h_t, keep_t, outer_t in backwards(
+                start, local, c_by_h, keep, outer[start:end]
+            ):
+                dc.addcmul_(dh, c_by_h_t)
+                by_dc.copy_(each_dc)
+                da_t.mul_(factors)
+                dc.mul_(keep_t)
+                pass_back(now, t, add, outer_t, da_t, dh)
         dxs, dW_x, db = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh, dc, dW_x, weight_gradient(before(h0, hs), da), db
+        return None, dxs, dh, dc, dW_x, weight_gradient(hs[:-1], da), db
 
 
 class GRULoop(Function):
@@ -266,40 +333,33 @@ class GRULoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b, b_hn):
         T, B, H = len(xs), *h0.shape
-        factor, tanh = tanh_for(h0)
-        stretch = stretched(H, 3, factor, like=xs)
-        gates = project(xs, W_x * stretch, b * stretch)  # a, overwritten by r, z, n
-        hs, through = xs.new_empty(T, B, H), xs.new_empty(T, B, H)
-        add, inside = adding(W_h, B), torch.cat([b_hn.new_zeros(2 * H), b_hn]).expand(B, -1)
-        inside = inside.contiguous()
-        h = h0
-        both, each = gates[:, :, : 2 * H], gates.view(T, B, 3, H).unbind(2)
-        steps = zip(both, *each, through, hs, strict=True)
-        for t, (rz, r, z, n, through_n, h_t) in enumerate(steps):
-            u = add(inside, h)
-            rz.add_(u[:, : 2 * H]).sigmoid_()
-            through_n.copy_(u[:, 2 * H :])
-            tanh(n.addcmul_(r, through_n, value=factor), out=n)
+        (rz, ns), (add_rz, add_n) = apart(xs, W_x, b), (adding(W, B) for W in two(W_h, H))
+        hs, through = from_start(h0, T), xs.new_empty(T, B, H)
+        tanh, inside, h = tanh_for(h0), b_hn.expand(B, -1).contiguous(), h0
+        each = in_turn(rz, lambda u: (u, *u.split(H, dim=-1)))
+        steps = zip(each, ns, through, hs[1:], strict=True)
+        for t, ((u, r, z), n, through_n, h_t) in enumerate(steps):
+            add_rz(u, h, out=u).sigmoid_()
+            add_n(inside, h, out=through_n)
+            tanh(n.addcmul_(r, through_n), out=n)
             h = hold(now, t, torch.lerp(n, h, z, out=h_t), h)
-        ctx.save_for_backward(now, xs, gates, hs, through, h0, W_x, W_h)
-        return hs
+        ctx.save_for_backward(now, xs, rz, ns, hs, through, W_x, W_h)
+        return hs[1:]
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs):
-        now, xs, gates, hs, through, h0, W_x, W_h = ctx.saved_tensors
-        T, B, H = hs.shape
-        add, outer = adding(W_h.T.contiguous(), B), (torch.zeros_like(h0), *dhs.unbind())
-        h_before = before(h0, hs)
+        now, xs, rz, ns, hs, through, W_x, W_h = ctx.saved_tensors
+        T, B, H = ns.shape
+        outer, dh = from_outside(dhs)
+        add, each_dh, kept = adding(W_h.T, B), dh[:, None], torch.empty_like(dh)
         # How the sums of r, z and n answer to dh; dv is the gradient of h W_h, da_n that of a_n.
-        dv, da_n = torch.empty_like(gates), torch.empty_like(hs)
-        parts, dvs, das_n, dh = dv.view(T, B, 3, H), dv.unbind(), da_n.unbind(), dhs[-1]
-        each = parts.unbind()
-        for start, end in blocks_back(gates):
-            r, z, n = gates[start:end].view(end - start, B, 3, H).unbind(2)
-            by_r, by_z, by_u = parts[start:end].unbind(2)
-            by_n = da_n[start:end]
-            mixed_back(z, n, h_before[start:end], by_z, by_n)
+        dv, da_n = rz.new_empty(T, B, 3 * H), torch.empty_like(ns)
+        parts = dv.view(T, B, 3, H)
+        for start, end in blocks_back(dv):
+            (r, z), n, h = rz[start:end].split(H, dim=-1), ns[start:end], hs[start:end]
+            (by_r, by_z, by_u), by_n = parts[start:end].unbind(2), da_n[start:end]
+            mixed_back(z, n, h, by_z, by_n)
             slope(r, out=by_r).mul_(through[start:end]).mul_(by_n)
             torch.mul(by_n, r, out=by_u)
             keep = z
@@ -308,11 +368,13 @@ class GRULoop(Function):
                 dv[start:end].mul_(valid)
                 by_n.mul_(valid)
                 keep = torch.where(valid, z, 1.0)
-            for t in reversed(range(start, end)):
-                das_n[t].mul_(dh)
-                each[t].mul_(dh[:, None])
-                dh = add(torch.addcmul(outer[t], dh, keep[t - start]), dvs[t])
-        dW_h, db_hn = weight_gradient(h_before, dv), parts[:, :, 2].sum(dim=(0, 1))
+            for _, dv_t, parts_t, da_n_t, keep_t, outer_t in backwards(
+                start, dv[start:end], parts[start:end], by_n, keep, outer[start:end]
+            ):
+                da_n_t.mul_(dh)
+                parts_t.mul_(each_dh)
+                add(torch.addcmul(outer_t, dh, keep_t, out=kept), dv_t, out=dh)
+        dW_h, db_hn = weight_gradient(hs[:-1], dv), parts[:, :, 2].sum(dim=(0, 1))
         parts[:, :, 2] = da_n  # what is left is the gradient of a
         dxs, dW_x, db = project_back(ctx, xs, W_x, dv)
         return None, dxs, dh, dW_x, dW_h, db, db_hn
@@ -324,49 +386,46 @@ class ResetBeforeLoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
         T, B, H = len(xs), *h0.shape
-        gates = project(xs, W_x, b)  # a, overwritten by r, z, n
-        hs = xs.new_empty(T, B, H)
-        add_rz, add_n = (adding(W, B) for W in W_h.tensor_split([2 * H], dim=1))
-        h = h0
-        both, each = gates[:, :, : 2 * H], gates.view(T, B, 3, H).unbind(2)
-        for t, (rz, r, z, n, h_t) in enumerate(zip(both, *each, hs, strict=True)):
-            torch.sigmoid(add_rz(rz, h), out=rz)
-            torch.tanh(add_n(n, r * h), out=n)
+        (rz, ns), (add_rz, add_n) = apart(xs, W_x, b), (adding(W, B) for W in two(W_h, H))
+        hs, tanh, reset, h = from_start(h0, T), tanh_for(h0), torch.empty_like(h0), h0
+        each = in_turn(rz, lambda u: (u, *u.split(H, dim=-1)))
+        for t, ((u, r, z), n, h_t) in enumerate(zip(each, ns, hs[1:], strict=True)):
+            add_rz(u, h, out=u).sigmoid_()
+            tanh(add_n(n, torch.mul(r, h, out=reset), out=n), out=n)
             h = hold(now, t, torch.lerp(n, h, z, out=h_t), h)
-        ctx.save_for_backward(now, xs, gates, hs, h0, W_x, W_h)
-        return hs
+        ctx.save_for_backward(now, xs, rz, ns, hs, W_x, W_h)
+        return hs[1:]
 
     @staticmethod
     @first_derivative_only
     def backward(ctx, dhs):
-        now, xs, gates, hs, h0, W_x, W_h = ctx.saved_tensors
-        T, B, H = hs.shape
-        W_rz, W_n = (W.T.contiguous() for W in W_h.tensor_split([2 * H], dim=1))
-        add, outer = adding(W_rz, B), (torch.zeros_like(h0), *dhs.unbind())
-        h_before = before(h0, hs)
+        now, xs, rz, ns, hs, W_x, W_h = ctx.saved_tensors
+        B, H = ns.shape[1:]
+        outer, dh = from_outside(dhs)
+        add_rz, add_n = (adding(W.T, B) for W in two(W_h, H))
+        d_reset, kept, nothing = (torch.empty_like(dh), torch.empty_like(dh), torch.zeros_like(dh))
         # How the sums answer: that of r to the gradient of r h, those of z and n to dh.
-        da_rz, da_n = gates.new_empty(T, B, 2 * H), torch.empty_like(hs)
-        parts, das_rz, das_n, dh = da_rz.view(T, B, 2, H), da_rz.unbind(), da_n.unbind(), dhs[-1]
-        for start, end in blocks_back(gates):
-            r, z, n = gates[start:end].view(end - start, B, 3, H).unbind(2)
-            (by_r, by_z), by_n = parts[start:end].unbind(2), da_n[start:end]
-            mixed_back(z, n, h_before[start:end], by_z, by_n)
-            slope(r, out=by_r).mul_(h_before[start:end])
+        da_rz, da_n = torch.empty_like(rz), torch.empty_like(ns)
+        for start, end in blocks_back(da_rz):
+            (r, z), n, h = rz[start:end].split(H, dim=-1), ns[start:end], hs[start:end]
+            (by_r, by_z), by_n = da_rz[start:end].split(H, dim=-1), da_n[start:end]
+            mixed_back(z, n, h, by_z, by_n)
+            slope(r, out=by_r).mul_(h)
             keep = z
             if now is not None:
                 valid = now[start:end]
                 da_rz[start:end].mul_(valid)
                 by_n.mul_(valid)
                 keep = torch.where(valid, z, 1.0)
-            for t in reversed(range(start, end)):
-                k = t - start
-                by_z[k].mul_(dh)
-                d_reset = product(das_n[t].mul_(dh), W_n)  # the gradient of r h
-                by_r[k].mul_(d_reset)
-                kept = torch.addcmul(outer[t], dh, keep[k]).addcmul_(d_reset, r[k])
-                dh = add(kept, das_rz[t])
-        dW_rz = weight_gradient(h_before, da_rz)
-        dW_n = weight_gradient(gates[:, :, :H] * h_before, da_n)
-        da = torch.cat([da_rz, da_n], dim=2)
-        dxs, dW_x, db = project_back(ctx, xs, W_x, da)
+            for _, r_t, keep_t, by_r_t, by_z_t, da_rz_t, da_n_t, outer_t in backwards(
+                start, r, keep, by_r, by_z, da_rz[start:end], by_n, outer[start:end]
+            ):
+                by_z_t.mul_(dh)
+                add_n(nothing, da_n_t.mul_(dh), out=d_reset)  # the gradient of r h
+                by_r_t.mul_(d_reset)
+                torch.addcmul(outer_t, dh, keep_t, out=kept).addcmul_(d_reset, r_t)
+                add_rz(kept, da_rz_t, out=dh)
+        dW_rz = weight_gradient(hs[:-1], da_rz)
+        dW_n = weight_gradient(rz[:, :, :H] * hs[:-1], da_n)
+        dxs, dW_x, db = project_back(ctx, xs, W_x, torch.cat([da_rz, da_n], dim=2))
         return None, dxs, dh, dW_x, torch.cat([dW_rz, dW_n], dim=1), db
