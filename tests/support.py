@@ -8,9 +8,16 @@ import tensorflow as tf
 import torch
 
 FRAMEWORKS = ["numpy", "torch", "tensorflow"]
-# PyTorch's and TensorFlow's layers know two ways to the same numbers: with the loops and the way
-# back written by hand (their fused.py), and by autograd.
-WAYS = ["numpy", "torch", "torch by autograd", "tensorflow", "tensorflow by autograd"]
+# Each one's layers know two ways to the same numbers: with the loops of their fused.py, in PyTorch
+# and TensorFlow with the way back written by hand, and with the cell's own step.
+WAYS = [
+    "numpy",
+    "numpy step by step",
+    "torch",
+    "torch by autograd",
+    "tensorflow",
+    "tensorflow by autograd",
+]
 CELLS = ["RNNCell", "LSTMCell", "GRUCell", "GRUCell before"]
 
 
@@ -41,7 +48,7 @@ def network(
 
     def layer(size):
         made = cell(framework, kind, size, hidden_size, seed=next(seeds), dtype=dtype)
-        return m.RNN(made, by_hand="by autograd" not in framework)
+        return m.RNN(made, by_hand=" by " not in framework)
 
     def both(size):
         return m.Bidirectional(layer(size), layer(size))
@@ -117,7 +124,7 @@ def gradients(framework, layer, xs, state, lengths, weight_ys, weight_state):
 
     -> dict with "xs", "state 0", ... and the weights' names; 0 where the scalar does not depend.
     """
-    if framework == "numpy":
+    if framework.startswith("numpy"):
         valid = None
         if lengths is not None:
             valid = np.arange(xs.shape[1]) < np.asarray(lengths)[:, None]

@@ -26,10 +26,11 @@ from support import (
 )
 
 TWO = ["torch", "tensorflow"]
+THREE = ["numpy", *TWO]
 
 
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("framework", TWO)
+@pytest.mark.parametrize("framework", THREE)
 def test_every_cell_has_a_loop_by_hand_and_a_subclass_none(framework, kind):
     fused = lab(framework).layers.fused
     cell = network(framework, kind, "one").cell
@@ -37,7 +38,7 @@ def test_every_cell_has_a_loop_by_hand_and_a_subclass_none(framework, kind):
     assert not fused.serves(type("Other", (type(cell),), {})(2, 2))
 
 
-@pytest.mark.parametrize("framework", TWO)
+@pytest.mark.parametrize("framework", THREE)
 def test_a_subclass_that_steps_otherwise_is_obeyed(framework):
     m = lab(framework)
 
@@ -144,21 +145,15 @@ def test_by_the_tape_a_second_derivative_is_right_in_tensorflow(kind):
     close(outer.gradient(norm, a), second)
 
 
-@pytest.mark.parametrize("framework", ["numpy", *TWO])
+@pytest.mark.parametrize("framework", THREE)
 def test_the_switch_is_checked_at_the_call(framework):
     m = lab(framework)
     with pytest.raises(TypeError, match="by_hand must be True or False, got 1"):
         m.RNN(m.RNNCell(2, 2), by_hand=1)
 
 
-def test_numpy_has_no_other_way():
-    m = lab("numpy")
-    with pytest.raises(ValueError, match=r"by_hand must be True in NumPy.*rnnlab\.torch"):
-        m.RNN(m.RNNCell(2, 2), by_hand=False)
-
-
 @pytest.mark.parametrize("kind", CELLS)
-@pytest.mark.parametrize("framework", ["numpy", *TWO])
+@pytest.mark.parametrize("framework", THREE)
 def test_ten_thousand_steps(framework, kind):
     """Whole = two halves, forward and back: no recursion, nothing that grows but with T."""
     layer = randomise(framework, network(framework, kind, "one", 1, 2))

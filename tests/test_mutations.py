@@ -2,7 +2,7 @@
 
 Each defect is an edit of the source, as small as the slip that would make it. The tests named
 beside it pass on the package and fail on the mutant, by an assertion and not by a crash: in each of
-the three notations, and in PyTorch and TensorFlow both by hand (fused.py) and by autograd. All
+the three notations, with the loops of fused.py and with the cell's own step. All
 tests but ``agreement`` would notice, too, if the three notations had the defect in common.
 """
 
@@ -23,7 +23,7 @@ from support import CELLS, WAYS, lab
 
 import rnnlab
 
-NUMPY, BY_HAND, AUTOGRAD, TF_BY_HAND, TENSORFLOW = WAYS
+NUMPY_BY_HAND, NUMPY, BY_HAND, AUTOGRAD, TF_BY_HAND, TENSORFLOW = WAYS
 
 
 # The tests, each on one small case. A check is a function of way, kind and architecture.
@@ -96,14 +96,15 @@ def readable(file, old, new, *, xp=("np.", "torch.", "tf."), ways=(NUMPY, AUTOGR
     ]
 
 
-def fused(torch=(), tensorflow=()):
+def fused(torch=(), tensorflow=(), numpy=()):
     """Edits of the loops by hand: pairs (old, new)."""
-    pairs = {BY_HAND: torch, TF_BY_HAND: tensorflow}
+    pairs = {BY_HAND: torch, TF_BY_HAND: tensorflow, NUMPY_BY_HAND: numpy}
     return [Edit(way, f"{way.split()[0]}.fused", *pair) for way, pair in pairs.items() if pair]
 
 
 # Where in fused.py a cell's loop stands: an edit of what is there in several loops is made in one.
 LOOPS = {
+    NUMPY_BY_HAND: ["def vanilla(", "def lstm(", "def gru(", "def gru("],
     BY_HAND: ["class RNNLoop", "class LSTMLoop", "class GRULoop", "class ResetBeforeLoop"],
     TF_BY_HAND: ["def vanilla(", "def lstm(", "def gru_after(", "def gru_before("],
 }
@@ -161,6 +162,9 @@ LSTM, GRU, BEFORE, GRUS = (
 CUT = "i, f, g, o = split(a + h @ self.W_h, 4)  #"
 for one, other in combinations("ifgo", 2):
     gates = exchanged("i, f, g, o", one, other)
+    # NumPy's loop knows by its place which gate's function is tanh.
+    functions = str([gate != "g" for gate in gates.split(", ")])
+    named_apart = fused(numpy=("[True, True, False, True]", functions))
     DEFECTS.append(
         Defect(
             f"gates {one} and {other} exchanged",
@@ -173,7 +177,9 @@ for one, other in combinations("ifgo", 2):
                     "i, f, g, o = split(gates, 4)\n        c_new",
                     f"{gates} = split(gates, 4)\n        c_new",
                 ),
-            ),
+                ("i, f, g, o = (u[", f"{gates} = (u["),
+            )
+            + (named_apart if "g" in (one, other) else []),
         )
     )
 for one, other in combinations("rzn", 2):
@@ -195,6 +201,11 @@ for one, other in combinations("rzn", 2):
                     "    a_rz, a_n = a[",
                     f"    a = tf.concat([split(a, 3)[k] for k in {order}], 2)\n    a_rz, a_n = a[",
                 ),
+                (
+                    "    u, n, reset = (",
+                    f"    a = np.concatenate([np.split(a, 3, 2)[k] for k in {order}], 2)\n"
+                    "    u, n, reset = (",
+                ),
             ),
         )
     )
@@ -210,6 +221,7 @@ DEFECTS += [
         + fused(
             ("(u, r, z), n, ", "(u, z, r), n, "),
             ("r, z = split(rz, 2)\n", "z, r = split(rz, 2)\n"),
+            ("r, z = u[", "z, r = u["),
         ),
     ),
     Defect(
@@ -223,6 +235,7 @@ DEFECTS += [
         + fused(
             ("torch.lerp(n, h, z, ", "torch.lerp(h, n, z, "),
             ("n + z * (h - n)", "h + z * (n - h)"),
+            ("y *= z", "y *= 1 - z"),
         ),
     ),
     Defect(
@@ -234,6 +247,7 @@ DEFECTS += [
         + fused(
             ("add_n(inside, h, ", "add_n(0 * inside, h, "),
             ("u[:, 2 * H :] + b_hn", "u[:, 2 * H :]"),
+            ("n += cell.b_hn", "pass"),
         ),
     ),
     Defect(
@@ -249,6 +263,7 @@ DEFECTS += [
         + fused(
             ("n.addcmul_(r, through_n)", "n.add_(r * (through_n - b_hn) + b_hn)"),
             ("a_n[t] + r * through)", "a_n[t] + r * (through - b_hn) + b_hn)"),
+            ("n += cell.b_hn\n            n *= r", "n *= r\n            n += cell.b_hn"),
         ),
     ),
     Defect(
@@ -256,7 +271,7 @@ DEFECTS += [
         ["RNNCell"],
         ALL,
         readable("cells", "xs @ self.W_x + self.b", "xs @ self.W_x", ways=[NUMPY, AUTOGRAD])
-        + fused(("W_x).add_(b).view", "W_x).view"))
+        + fused(torch=("W_x).add_(b).view", "W_x).view"), numpy=("a += b\n", "pass\n"))
         + [
             Edit(way, "tensorflow.cells", "self.W_x, 1) + self.b", "self.W_x, 1)")
             for way in (TF_BY_HAND, TENSORFLOW)
@@ -273,6 +288,7 @@ DEFECTS += [
         + fused(
             ("adding(W_h, len(h0))", "adding(W_h.T, len(h0))"),
             ("a[t] + h @ W_h)", "a[t] + h @ tf.transpose(W_h))"),
+            ("np.matmul(h, cell.W_h, ", "np.matmul(h, cell.W_h.T, "),
         ),
     ),
     Defect(
@@ -294,6 +310,10 @@ DEFECTS += [
         + fused(
             ("n.addcmul_(r, through_n)", "n.add_((r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
             ("a_n[t] + r * through)", "a_n[t] + (r * h) @ W_h[:, 2 * H :] + r * b_hn)"),
+            (
+                "np.matmul(h, W_n, out=n)\n            n += cell.b_hn\n            n *= r",
+                "n[...] = (r * h) @ W_n + r * cell.b_hn",
+            ),
         ),
     ),
     Defect(
@@ -304,6 +324,7 @@ DEFECTS += [
         + fused(
             ("add_n(n, torch.mul(r, h, out=reset), out=n)", "n.add_(r * (h @ W_h[:, 2 * H :]))"),
             ("(r * h) @ W_n", "r * (h @ W_n)"),
+            ("np.matmul(np.multiply(r, h, out=reset), W_n, out=n)", "n[...] = r * (h @ W_n)"),
         ),
     ),
     Defect(
@@ -312,7 +333,9 @@ DEFECTS += [
         (*ALL, closed_forms),
         readable("cells", "return h, LSTMState(h, c)", "return h, LSTMState(c, h)")
         + fused(
-            ("LSTMState(h[-1], c)", "LSTMState(c, h[-1])"), ("(hs, h, c), back", "(hs, c, h), back")
+            ("LSTMState(h[-1], c)", "LSTMState(c, h[-1])"),
+            ("(hs, h, c), back", "(hs, c, h), back"),
+            ("LSTMState(h.copy(), c)", "LSTMState(c, h.copy())"),
         ),
     ),
     Defect(
@@ -321,7 +344,9 @@ DEFECTS += [
         (*ALL, closed_forms),
         readable("cells", CUT_STATE, CUT_STATE.replace("h, c", "c, h"))
         + fused(
-            ("state.h, state.c, ", "state.c, state.h, "), ("now, a, h0, c0,", "now, a, c0, h0,")
+            ("state.h, state.c, ", "state.c, state.h, "),
+            ("now, a, h0, c0,", "now, a, c0, h0,"),
+            ("state.h, state.c.copy()", "state.c, state.h.copy()"),
         ),
     ),
     Defect(
@@ -331,10 +356,14 @@ DEFECTS += [
         readable("cells", CUT_STATE, CUT_STATE.replace("h, c", "c, h"))
         + readable("cells", "return h, LSTMState(h, c)", "return h, LSTMState(c, h)")
         + fused(
-            ("state.h, state.c, ", "state.c, state.h, "), ("now, a, h0, c0,", "now, a, c0, h0,")
+            ("state.h, state.c, ", "state.c, state.h, "),
+            ("now, a, h0, c0,", "now, a, c0, h0,"),
+            ("state.h, state.c.copy()", "state.c, state.h.copy()"),
         )
         + fused(
-            ("LSTMState(h[-1], c)", "LSTMState(c, h[-1])"), ("(hs, h, c), back", "(hs, c, h), back")
+            ("LSTMState(h[-1], c)", "LSTMState(c, h[-1])"),
+            ("(hs, h, c), back", "(hs, c, h), back"),
+            ("LSTMState(h.copy(), c)", "LSTMState(c, h.copy())"),
         ),
     ),
     Defect(
@@ -409,6 +438,7 @@ DEFECTS += [
         + fused(
             ("ys = h if now is None else h * now", "ys = h"),
             ("ys = hs if now is None else hs * now", "ys = hs"),
+            ("ys *= now", "pass"),
         ),
     ),
     Defect(
@@ -424,6 +454,7 @@ DEFECTS += [
         + fused(
             ("return new if now is None else torch.where(now[t], new, old, out=new)", "return new"),
             ("return new if now is None else tf.where(now[t] > 0, new, old)", "return new"),
+            ("np.copyto(new, old, where=~now[t])", "pass"),
         ),
     ),
     Defect(
@@ -464,7 +495,18 @@ DEFECTS += [
         "both directions begin with one state",
         KINDS,
         (*ALL, from_the_end),
-        everywhere("layers", "state[1], valid)", "state[0], valid)"),
+        everywhere(
+            "layers", "run(reverse(xs, turned), state[1]", "run(reverse(xs, turned), state[0]"
+        ),
+        "both",
+    ),
+    Defect(
+        "both directions begin with one state, in training",
+        KINDS,
+        (agreement, torch_nn, keras),
+        numpy_only(
+            "layers", "record(reverse(xs, turned), state[1]", "record(reverse(xs, turned), state[0]"
+        ),
         "both",
     ),
 ]

@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnlab import checks, init
 from rnnlab.layer_help import explained
+from rnnlab.numpy import fused
 from rnnlab.numpy.cells import GRUCell, LSTMCell, RNNCell
 from rnnlab.weights import check_weights, prefixed
 
@@ -30,9 +31,9 @@ class Layer:
     """What all layers share: the call, with its checks.
 
     A layer has ``input_size``, ``output_size`` and ``dtype``, its own ``initial_state``,
-    ``check_state`` and ``last_output``, and its own way through the steps, without checks: ``run``
-    in PyTorch and TensorFlow, which find the gradients themselves; in NumPy ``record``, which keeps
-    what the way back needs, and ``backward``, backpropagation through time (Werbos 1990).
+    ``check_state`` and ``last_output``, and its own way through the steps, without checks: ``run``.
+    NumPy finds no gradients by itself; there a layer also has ``record``, which runs and keeps what
+    the way back needs, and ``backward``, backpropagation through time (Werbos 1990).
     """
 
     def __call__(self, xs, state=None, lengths=None):
@@ -62,6 +63,10 @@ class Layer:
         state = self.initial_state(B) if state is None else self.check_state(state, B)
         if valid is not None:  # zeros, so that not even NaN in the padding can reach a product
             xs = np.where(valid[:, :, None], xs, xs.dtype.type(0))
+        return self.run(xs, state, valid)
+
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state."""
         ys, state, _ = self.record(xs, state, valid)
         return ys, state
 
@@ -99,11 +104,11 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    by_hand: in PyTorch and TensorFlow, whether the loop is one operation whose backward pass is
-        written by hand, where there is one for the cell (a class of your own has none). ``False``:
-        the cell's own ``step``, with autograd; the same numbers, slower, but with second
-        derivatives. NumPy, which has no autograd, takes no ``False``.
-    Raises TypeError if cell is no cell or by_hand no bool; ValueError if it is False in NumPy.
+    by_hand: whether to take the quick loop, where there is one for the cell (a class of your own
+        has none): in PyTorch and TensorFlow it is one operation, whose backward pass is written by
+        hand; in NumPy it works in place. ``False``: the cell's own ``step``, in PyTorch and
+        TensorFlow with autograd; the same numbers, slower, but with second derivatives.
+    Raises TypeError if cell is no cell or by_hand no bool.
 
     >>> from rnnlab.numpy import RNN, LSTMCell
     >>> from rnnlab.text import one_hot
@@ -116,11 +121,7 @@ class RNN(Layer):
     def __init__(self, cell, *, by_hand=True):
         self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
-        if not checks.flag("by_hand", by_hand):
-            raise ValueError(
-                "by_hand must be True in NumPy, which finds no gradients by itself; use the RNN of "
-                "rnnlab.torch or rnnlab.tensorflow for by_hand=False"
-            )
+        self.by_hand = checks.flag("by_hand", by_hand)
 
     @property
     def dtype(self):
@@ -149,6 +150,15 @@ class RNN(Layer):
     def named_weights(self):
         """The weights by dotted name: ``cell.W_x`` and so on."""
         return prefixed("cell", self.cell.named_weights())
+
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state.
+
+        ``valid`` (B, T) says which steps count; ``None``: all. Padded steps of xs must be finite.
+        """
+        if self.by_hand and xs.shape[1] > 0 and fused.serves(self.cell):
+            return fused.run(self.cell, xs, state, valid)
+        return super().run(xs, state, valid)
 
     def record(self, xs, state, valid=None):
         """Forward, keeping a tape for :meth:`backward`: -> ys, state, tape.
@@ -255,6 +265,14 @@ class Stack(Layer):
             named |= prefixed(f"layers.{k}", layer.named_weights())
         return named
 
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state."""
+        states = []
+        for layer, part in zip(self.layers, state, strict=True):
+            xs, part = layer.run(xs, part, valid)
+            states.append(part)
+        return xs, tuple(states)
+
     def record(self, xs, state, valid=None):
         """Forward, keeping a tape for :meth:`backward`: -> ys, state, tape."""
         states, tapes = [], []
@@ -334,13 +352,19 @@ class Bidirectional(Layer):
         """The weights by dotted name: ``fwd.cell.W_x``, ``bwd.cell.W_x`` and so on."""
         return prefixed("fwd", self.fwd.named_weights()) | prefixed("bwd", self.bwd.named_weights())
 
+    def run(self, xs, state, valid=None):
+        """Forward without checks: -> ys, state."""
+        turned = reversal(xs, valid)
+        ahead, fwd = self.fwd.run(xs, state[0], valid)
+        back, bwd = self.bwd.run(reverse(xs, turned), state[1], valid)
+        return side_by_side(ahead, back, turned), (fwd, bwd)
+
     def record(self, xs, state, valid=None):
         """Forward, keeping a tape for :meth:`backward`: -> ys, state, tape."""
         turned = reversal(xs, valid)
         ahead, fwd, fwd_tape = self.fwd.record(xs, state[0], valid)
         back, bwd, bwd_tape = self.bwd.record(reverse(xs, turned), state[1], valid)
-        ys = np.concatenate([ahead, reverse(back, turned)], axis=-1)
-        return ys, (fwd, bwd), (fwd_tape, bwd_tape, turned)
+        return side_by_side(ahead, back, turned), (fwd, bwd), (fwd_tape, bwd_tape, turned)
 
     def backward(self, tape, dys, dstate=None):
         """Backpropagation through time: dL/d(ys, state) -> dL/d(xs, first state, weights)."""
@@ -359,6 +383,11 @@ def reversal(xs, valid=None):
     t = np.arange(T)
     last = np.full((B, 1), T) if valid is None else valid.sum(axis=1, keepdims=True)
     return np.where(t < last, last - 1 - t, t)
+
+
+def side_by_side(ahead, back, turned):
+    """The outputs of both directions, those of the second put back in order."""
+    return np.concatenate([ahead, reverse(back, turned)], axis=-1)
 
 
 def reverse(xs, order):

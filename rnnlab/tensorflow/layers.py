@@ -31,9 +31,9 @@ class Layer(tf.Module):
     """What all layers share: the call, with its checks.
 
     A layer has ``input_size``, ``output_size`` and ``dtype``, its own ``initial_state``,
-    ``check_state`` and ``last_output``, and its own way through the steps, without checks: ``run``
-    in PyTorch and TensorFlow, which find the gradients themselves; in NumPy ``record``, which keeps
-    what the way back needs, and ``backward``, backpropagation through time (Werbos 1990).
+    ``check_state`` and ``last_output``, and its own way through the steps, without checks: ``run``.
+    NumPy finds no gradients by itself; there a layer also has ``record``, which runs and keeps what
+    the way back needs, and ``backward``, backpropagation through time (Werbos 1990).
     """
 
     def __call__(self, xs, state=None, lengths=None):
@@ -96,11 +96,11 @@ class RNN(Layer):
 
     cell: an ``RNNCell``, ``LSTMCell``, ``GRUCell`` or one like them: what ``project``, ``step``,
         ``initial_state`` and ``check_state`` do is its affair. The state is the cell's.
-    by_hand: in PyTorch and TensorFlow, whether the loop is one operation whose backward pass is
-        written by hand, where there is one for the cell (a class of your own has none). ``False``:
-        the cell's own ``step``, with autograd; the same numbers, slower, but with second
-        derivatives. NumPy, which has no autograd, takes no ``False``.
-    Raises TypeError if cell is no cell or by_hand no bool; ValueError if it is False in NumPy.
+    by_hand: whether to take the quick loop, where there is one for the cell (a class of your own
+        has none): in PyTorch and TensorFlow it is one operation, whose backward pass is written by
+        hand; in NumPy it works in place. ``False``: the cell's own ``step``, in PyTorch and
+        TensorFlow with autograd; the same numbers, slower, but with second derivatives.
+    Raises TypeError if cell is no cell or by_hand no bool.
 
     >>> from rnnlab.tensorflow import RNN, LSTMCell
     >>> from rnnlab.text import one_hot
