@@ -22,6 +22,7 @@ INTERNAL = {
     "rnnlab.checks",
     "rnnlab.loop",
     "rnnlab.weights",
+    "rnnlab.numpy.fused",
     "rnnlab.torch.fused",
     "rnnlab.tensorflow.fused",
 }

@@ -175,6 +175,15 @@ def valid_steps(lengths, steps):
     return np.arange(steps) < lengths[:, None]
 
 
+def adam(beta1, beta2, eps):
+    """Adam's constants: 0 <= beta < 1 and eps >= 0; ValueError or TypeError otherwise."""
+    return (
+        number("beta1", beta1, minimum=0, below=1),
+        number("beta2", beta2, minimum=0, below=1),
+        number("eps", eps, minimum=0),
+    )
+
+
 def finite(name, bad):
     """Refuse NaN and infinity; ``bad`` holds the indices (row, step, ...) at which they stand."""
     if len(bad):

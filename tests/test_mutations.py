@@ -286,7 +286,7 @@ DEFECTS += [
             "cells", "state @ self.W_h)", "state @ tf.transpose(self.W_h))", ways=[TENSORFLOW]
         )
         + fused(
-            ("adding(W_h, len(h0))", "adding(W_h.T, len(h0))"),
+            ("adding(W_h, len(h0)", "adding(W_h.T, len(h0)"),
             ("a[t] + h @ W_h)", "a[t] + h @ tf.transpose(W_h))"),
             ("np.matmul(h, cell.W_h, ", "np.matmul(h, cell.W_h.T, "),
         ),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support import CELLS, FRAMEWORKS, as_numpy, close, flat, lab, network
+from support import CELLS, FRAMEWORKS, as_numpy, as_tensor, close, flat, lab, network
 
 from rnnlab import init
 from rnnlab.text import Batch, Vocabulary, batches, one_hot, streams, windows
@@ -63,13 +63,17 @@ def test_the_loss_is_the_mean_over_valid_targets(framework):
 
 
 @pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
-@pytest.mark.parametrize(("clip", "dropout"), [(None, 0.0), (0.5, 0.4)])
-def test_training_gives_the_same_numbers_in_the_three(kind, clip, dropout):
+@pytest.mark.parametrize(
+    ("clip", "dropout", "options"), [(None, 0.0, {}), (0.5, 0.4, {"beta2": 0.9})]
+)
+def test_training_gives_the_same_numbers_in_the_three(kind, clip, dropout, options):
     data = streams(IDS, 3, 6)
     losses, weights = {}, {}
     for f in FRAMEWORKS:
         one = model(f, kind, dropout=dropout)
-        losses[f] = lab(f).fit(one, data, steps=30, lr=lambda k: 0.05 / (1 + k), clip=clip)
+        losses[f] = lab(f).fit(
+            one, data, steps=30, lr=lambda k: 0.05 / (1 + k), clip=clip, **options
+        )
         weights[f] = lab(f).get_weights(one)
     assert losses["numpy"][-1] < losses["numpy"][0]
     for f in FRAMEWORKS[1:]:
@@ -193,6 +197,21 @@ def test_dropout_drops_in_training_alone(framework):
     assert dropped == pytest.approx(float(as_numpy(plain.loss(single)[0])), abs=1e-12)
 
 
+def test_beta2_is_how_long_a_large_gradient_is_remembered(framework):
+    """After one large gradient, steps are small, and with a smaller beta2 sooner large again."""
+    m, moved = lab(framework), {}
+    for beta2 in (0.9, 0.999):
+        layer = m.RNN(m.RNNCell(1, 1, dtype="float64"))
+        adam = m.Adam(layer, beta1=0.0, beta2=beta2)
+        for g in [1000.0] + 200 * [1.0]:
+            before = m.get_weights(layer)["cell.b"]
+            grads = {n: as_tensor(framework, w * 0 + g) for n, w in m.get_weights(layer).items()}
+            adam.update(grads, 0.1)
+        moved[beta2] = (before - m.get_weights(layer)["cell.b"]).item()
+    assert moved[0.9] == pytest.approx(0.1, rel=0.05)  # one step of Adam has the size lr
+    assert moved[0.999] < 0.01
+
+
 def test_a_callback_can_end_training(framework):
     losses = lab(framework).fit(
         model(framework), streams(IDS, 2, 5), steps=50, lr=0.01, callback=lambda k, x: k == 3
@@ -253,6 +272,9 @@ GOOD = Batch(np.zeros((1, 2), int), np.zeros((1, 2), int))
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr="fast"), TypeError, "lr must be a number"),
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=np.nan), ValueError, "lr must be .*finite"),
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, clip=0), ValueError, "greater than 0"),
+        (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, beta2=1), ValueError, "beta2 .*less"),
+        (lambda m, one: m.Adam(one, beta1=-0.1), ValueError, "beta1 must be at least 0"),
+        (lambda m, one: m.Adam(one, eps="small"), TypeError, "eps must be a number"),
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, progress=1), TypeError, "progress"),
         (lambda m, one: m.fit(one, [], steps=1, lr=0.1), ValueError, "gave nothing in pass 0"),
         (lambda m, one: m.fit(one, 3, steps=1, lr=0.1), TypeError, "iterable, got int"),

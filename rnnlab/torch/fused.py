@@ -49,6 +49,7 @@ def run(cell, xs, state, valid=None):
 
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 LARGE = 3_000_000  # multiplications; below, oneDNN takes longer to call than it could save
+FEW = 200  # rows in all; turning a matrix takes as long as a product of that many rows gains by it
 WIDE = 1000  # numbers; below, a call costs more than its arithmetic
 
 
@@ -93,12 +94,13 @@ def product(x, W):
     return x @ W
 
 
-def adding(W, rows):
+def adding(W, rows, calls):
     """The function (a, h, out): out = a + h W, for many calls with h (rows, K) and one W (K, M)."""
     if by_onednn(rows * W.numel(), W):
         across = W.T.contiguous()
         return lambda a, h, out: out.copy_(ONEDNN.binary(h, a, across, None, "add"))
-    W = W.contiguous()
+    if calls * rows > FEW:  # a product reads W row by row: a transposed one is turned first
+        W = W.contiguous()
     return lambda a, h, out: a.addmm_(h, W) if out is a else torch.addmm(a, h, W, out=out)
 
 
@@ -240,7 +242,7 @@ class RNNLoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
         a, hs = project(xs, W_x, b), from_start(h0, len(xs))
-        add, tanh, h = adding(W_h, len(h0)), tanh_for(h0), h0
+        add, tanh, h = adding(W_h, len(h0), len(xs)), tanh_for(h0), h0
         for t, (u, h_t) in enumerate(zip(a, hs[1:], strict=True)):
             h = hold(now, t, tanh(add(u, h, out=u), out=h_t), h)
         ctx.save_for_backward(now, xs, hs, W_x, W_h)
@@ -251,7 +253,7 @@ class RNNLoop(Function):
     def backward(ctx, dhs):
         now, xs, hs, W_x, W_h = ctx.saved_tensors
         outer, dh = from_outside(dhs)
-        add, da = adding(W_h.T, len(dh)), torch.empty_like(outer)
+        add, da = adding(W_h.T, len(dh), len(xs)), torch.empty_like(outer)
         for start, end in blocks_back(da):
             h, local = hs[1:][start:end], da[start:end]
             torch.addcmul(ONE, h, h, value=-1, out=local)  # how h answers to its sum: 1 - h²
@@ -272,7 +274,7 @@ class LSTMLoop(Function):
         T, B, H = len(xs), *h0.shape
         gates = project(xs, W_x, b)  # a, overwritten by the gates
         hs, cs = from_start(h0, T), from_start(c0, T)
-        add, tanh, tanh_c = adding(W_h, B), tanh_for(h0), torch.empty_like(h0)
+        add, tanh, tanh_c = adding(W_h, B, T), tanh_for(h0), torch.empty_like(h0)
         h, c = h0, c0
         each = in_turn(gates, lambda u: (u, *u.split(H, dim=-1)))
         for t, ((u, i, f, g, o), h_t, c_t) in enumerate(zip(each, hs[1:], cs[1:], strict=True)):
@@ -290,9 +292,9 @@ class LSTMLoop(Function):
     @first_derivative_only
     def backward(ctx, dhs, dc):
         now, xs, gates, hs, cs, W_x, W_h = ctx.saved_tensors
-        H = hs.shape[2]
+        T, B, H = dhs.shape
         outer, dh_last = from_outside(dhs)
-        add, tanh, da = adding(W_h.T, len(dc)), tanh_for(cs[1:]), torch.empty_like(gates)
+        add, tanh, da = adding(W_h.T, B, T), tanh_for(cs[1:]), torch.empty_like(gates)
         # What multiplies the local derivatives of i, f, g and o: dc three times, and dh.
         factors, dc = torch.empty_like(gates[0]), dc.clone()
         dh, by_dc = factors[:, 3 * H :], factors.view(-1, 4, H)[:, :3]
@@ -333,7 +335,7 @@ class GRULoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b, b_hn):
         T, B, H = len(xs), *h0.shape
-        (rz, ns), (add_rz, add_n) = apart(xs, W_x, b), (adding(W, B) for W in two(W_h, H))
+        (rz, ns), (add_rz, add_n) = apart(xs, W_x, b), (adding(W, B, T) for W in two(W_h, H))
         hs, through = from_start(h0, T), xs.new_empty(T, B, H)
         tanh, inside, h = tanh_for(h0), b_hn.expand(B, -1).contiguous(), h0
         each = in_turn(rz, lambda u: (u, *u.split(H, dim=-1)))
@@ -352,7 +354,7 @@ class GRULoop(Function):
         now, xs, rz, ns, hs, through, W_x, W_h = ctx.saved_tensors
         T, B, H = ns.shape
         outer, dh = from_outside(dhs)
-        add, each_dh, kept = adding(W_h.T, B), dh[:, None], torch.empty_like(dh)
+        add, each_dh, kept = adding(W_h.T, B, T), dh[:, None], torch.empty_like(dh)
         # How the sums of r, z and n answer to dh; dv is the gradient of h W_h, da_n that of a_n.
         dv, da_n = rz.new_empty(T, B, 3 * H), torch.empty_like(ns)
         parts = dv.view(T, B, 3, H)
@@ -386,7 +388,7 @@ class ResetBeforeLoop(Function):
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
         T, B, H = len(xs), *h0.shape
-        (rz, ns), (add_rz, add_n) = apart(xs, W_x, b), (adding(W, B) for W in two(W_h, H))
+        (rz, ns), (add_rz, add_n) = apart(xs, W_x, b), (adding(W, B, T) for W in two(W_h, H))
         hs, tanh, reset, h = from_start(h0, T), tanh_for(h0), torch.empty_like(h0), h0
         each = in_turn(rz, lambda u: (u, *u.split(H, dim=-1)))
         for t, ((u, r, z), n, h_t) in enumerate(zip(each, ns, hs[1:], strict=True)):
@@ -400,9 +402,9 @@ class ResetBeforeLoop(Function):
     @first_derivative_only
     def backward(ctx, dhs):
         now, xs, rz, ns, hs, W_x, W_h = ctx.saved_tensors
-        B, H = ns.shape[1:]
+        T, B, H = ns.shape
         outer, dh = from_outside(dhs)
-        add_rz, add_n = (adding(W.T, B) for W in two(W_h, H))
+        add_rz, add_n = (adding(W.T, B, T) for W in two(W_h, H))
         d_reset, kept, nothing = (torch.empty_like(dh), torch.empty_like(dh), torch.zeros_like(dh))
         # How the sums answer: that of r to the gradient of r h, those of z and n to dh.
         da_rz, da_n = torch.empty_like(rz), torch.empty_like(ns)
