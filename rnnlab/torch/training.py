@@ -106,8 +106,8 @@ def fit(
     steps: how many updates in all. lr: the learning rate, or a function of the step (0, 1, ...).
     clip: the largest global norm of the gradients; ``None`` leaves them as they are.
     beta2: of Adam, the part of the mean squared gradients that is kept at each step. With 0.99 an
-        unusual gradient is forgotten after a hundred steps; with 0.999, the default of all
-        frameworks, after a thousand. Short runs at a high learning rate gain by the former.
+        unusual gradient is forgotten after some hundred steps; with 0.999, the frameworks' default,
+        after some thousand.
     progress: show a bar. It stays quiet under tests.
     callback: called as ``callback(step, loss)`` after each step; returning True ends training.
     seed: of what the model's dropout leaves out.
