@@ -139,6 +139,9 @@ def worse(runs, stored, key):
 
 def against(path, runs, key):
     """End with an error that says what got worse than in the stored run, if anything did."""
-    found = list(worse(runs, json.loads(path.read_text("utf-8")), key))
+    stored = json.loads(path.read_text("utf-8"))
+    if (elsewhere := stored["about"]["processor"]) != processor():
+        print(f"\nthe kept run is from another processor, {elsewhere}: ratios may differ for that")
+    found = list(worse(runs, stored, key))
     if found:
         raise SystemExit("\n".join(["worse than the stored run:", *found]))

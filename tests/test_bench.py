@@ -79,6 +79,18 @@ def test_worse_by_more_than_the_noise_is_noticed(layers, timing, now, noticed, t
         timing.against(tmp_path / "kept.json", new, layers.key)
 
 
+def test_a_record_from_another_processor_is_said_to_be_one(layers, timing, tmp_path, capsys):
+    path, runs = tmp_path / "kept.json", [layers.summary(run([1.0], [1.0]))]
+    timing.keep(path, runs)
+    timing.against(path, runs, layers.key)
+    assert not capsys.readouterr().out
+    stored = json.loads(path.read_text())
+    stored["about"]["processor"] = "abacus"
+    path.write_text(json.dumps(stored))
+    timing.against(path, runs, layers.key)
+    assert "another processor, abacus" in capsys.readouterr().out
+
+
 def test_what_was_not_stored_is_not_compared(layers, timing):
     stored = {"runs": [layers.summary(run([1.0], [1.0], threads=2))]}
     assert not list(timing.worse([layers.summary(run([9.0], [1.0]))], stored, layers.key))

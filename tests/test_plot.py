@@ -587,6 +587,13 @@ def test_speed_draws_bars_from_the_limit_in_order_and_numbers():
     assert "2,675" in words(plot.speed({"slow": (2670, 2675, 2680)}, limit=1))
 
 
+@pytest.mark.parametrize("slowest", [20, 2000])
+def test_speed_has_two_ticks_at_least(slowest):
+    axes = plot.speed({"slow": (slowest, slowest, slowest)}, limit=12)
+    low, high = axes.get_xlim()
+    assert 2 <= sum(low <= tick <= high for tick in axes.get_xticks()) <= 5
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

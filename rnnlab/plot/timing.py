@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from rnnlab import checks
 from rnnlab.plot.figures import COLOURS, INK
@@ -23,7 +24,7 @@ def speed(times, *, limit, marks=None, theirs=(), colour="good"):
     order, and for a name in ``theirs`` that is not among the times.
 
     >>> axes = speed({"naive": (9, 10, 12), "fused": (2, 2, 2)}, limit=1, theirs=["fused"])
-    >>> [bar.get_width() for bar in axes.patches]
+    >>> [float(bar.get_width()) for bar in axes.patches]
     [9.0, 1.0]
     """
     if not 1 <= len(times) <= 12:
@@ -62,6 +63,8 @@ def speed(times, *, limit, marks=None, theirs=(), colour="good"):
         below += 0.4
     axes.set(xscale="log", xlabel="milliseconds", yticks=[])
     axes.set(xlim=(limit * 0.93, highest * 1.9), ylim=(below, -0.75))
+    few = highest < 40 * limit  # then whole powers of ten would be hardly a tick or none
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
     axes.spines["left"].set_visible(False)

@@ -59,7 +59,7 @@ class Adam:
         """Go on from what :meth:`get_state` gave, in any of the three notations."""
         for name, weight in self.weights.items():
             self.adam.state[weight] = {
-                "step": torch.tensor(float(arrays["step"])),
+                "step": torch.tensor(float(arrays["step"]), device=weight.device),
                 "exp_avg": torch.tensor(arrays[f"m/{name}"], device=weight.device),
                 "exp_avg_sq": torch.tensor(arrays[f"v/{name}"], device=weight.device),
             }
