@@ -1,4 +1,4 @@
-"""Say to screen readers what the theme's pages say to the eye only, and mend roles that are wrong."""
+"""Say to screen readers what the theme's pages say to the eye only, and let phones break long names."""
 
 import re
 from pathlib import Path
@@ -8,16 +8,23 @@ MENDS = [
     (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Pages of this part">'),
     # an icon is a letter that no voice knows
     (r'<(i|span) (class="(?:theme-switch )?fa[srb]?[ -])', r'<\1 aria-hidden="true" \2'),
+    # the same anchor in every exercise
+    (r' id="(?:exercise|solution)-content"', ""),
     # this role is out of use, and a list holds items only
     (r' role="doc-biblioentry"', ""),
     (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
 ]
 
 
+def breakable(match):
+    """A long name in code, with places where a line may end: after a joint, not within a word."""
+    return re.sub(r"(?<=\w)([_.=(,/:]+)(?=\w)", r"\1<wbr>", match[0])
+
+
 def mend(html):
     for pattern, better in MENDS:
         html = re.sub(pattern, better, html)
-    return html
+    return re.sub(r'(?<=<span class="pre">)[^<]{12,}(?=</span>)', breakable, html)
 
 
 def mend_pages(app, exception):

@@ -8,6 +8,7 @@ import functools
 import http.server
 import shutil
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +32,14 @@ needs_chromium = [
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium"),
 ]
 
+# A script that shows all that a page folds away.
+UNFOLD = """
+document.querySelectorAll('details').forEach(box => { box.open = true });
+document.querySelectorAll('.toggle-button-hidden').forEach(button => button.click());
+document.head.insertAdjacentHTML(
+  'beforeend', '<style>.framework-tabs > .sd-tab-content { display: block !important }</style>');
+"""
+
 # Nothing of Chromium's own may reach for the network: a test would take it for the page's.
 ARGUMENTS = [
     "--no-sandbox",
@@ -43,7 +52,14 @@ ARGUMENTS = [
 ]
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
+class SlowFontsHandler(http.server.SimpleHTTPRequestHandler):
+    """Fonts arrive late, as over a network, so that what they move is seen to move."""
+
+    def do_GET(self):
+        if ".woff" in self.path:
+            time.sleep(0.3)
+        super().do_GET()
+
     def log_message(self, *args):
         pass
 
@@ -51,7 +67,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def serve(folder):
     """The address at which a folder is served, on this machine only."""
-    handler = functools.partial(QuietHandler, directory=str(folder))
+    handler = functools.partial(SlowFontsHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -86,7 +102,7 @@ class Visit:
         self.tab.goto(base + page)
 
     def on_console(self, message):
-        if message.type in ("error", "warning"):
+        if message.type == "error":
             self.complaints.append(message.text)
 
     def on_request(self, request):
