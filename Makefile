@@ -26,7 +26,7 @@ help: ## list the commands
 book: _build/.done ## build the HTML book from the stored outputs
 	@echo "$(if $(BUILT),The book is built,The book is up to date): file://$(CURDIR)/$(PAGE)"
 
-test: $(VENV)/.all ## check everything: lint, unit tests, doctests, every output of every chapter
+test: $(VENV)/.all _build/.done ## check everything: lint, unit tests, doctests, every page, every output
 	@$(BIN)/python tools/check.py
 
 lint: $(VENV)/.all ## check the style of code and notebooks

@@ -1,4 +1,4 @@
-"""Say to screen readers what the theme's pages say to the eye only, and let phones break long names."""
+"""Say to screen readers what the theme says to the eye only; let phones break long names."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Typeset every formula when the book is built, so that a page shows it at once and without a script.
+"""Typeset every formula when the book is built, so that a page shows it at once, without a script.
 
 MathJax, from the PyPI package ``sphinx-mathjax-offline``, runs here in QuickJS, a small JavaScript
 engine. What a page gets is what MathJax would have made of it in the browser: HTML whose every

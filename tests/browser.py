@@ -1,7 +1,7 @@
 """What the tests of the built book share: its pages, a server for them, and Debian's Chromium.
 
-``make test`` builds the book before it runs them. Where Chromium is not installed, they are skipped;
-``.ci/run`` installs it.
+``make test`` builds the book before it runs them. Where Chromium is not installed, they are
+skipped; ``.ci/run`` installs it.
 """
 
 import functools
@@ -52,7 +52,12 @@ ARGUMENTS = [
 ]
 
 
-class SlowFontsHandler(http.server.SimpleHTTPRequestHandler):
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+class SlowFontsHandler(QuietHandler):
     """Fonts arrive late, as over a network, so that what they move is seen to move."""
 
     def do_GET(self):
@@ -60,15 +65,18 @@ class SlowFontsHandler(http.server.SimpleHTTPRequestHandler):
             time.sleep(0.3)
         super().do_GET()
 
-    def log_message(self, *args):
-        pass
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Say nothing of a browser that leaves a page before all of it has come."""
 
 
 @contextmanager
-def serve(folder):
+def serve(folder, *, slow_fonts=True):
     """The address at which a folder is served, on this machine only."""
-    handler = functools.partial(SlowFontsHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    handler = SlowFontsHandler if slow_fonts else QuietHandler
+    handler = functools.partial(handler, directory=str(folder))
+    with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""What can be said of the built book without a browser: links, images, weight, and no other hosts."""
+"""What the built book shows without a browser: links, images, weight, and no other hosts."""
 
 import gzip
 import re
@@ -57,9 +57,8 @@ def broken_links(page):
             continue
         place, anchor = urldefrag(address)
         target = page.path.parent / unquote(urlsplit(place).path) if place else page.path
-        if not target.is_file():
-            yield address
-        elif anchor and target.suffix == ".html" and unquote(anchor) not in read(target).ids:
+        anchored = anchor and target.suffix == ".html"
+        if not target.is_file() or (anchored and unquote(anchor) not in read(target).ids):
             yield address
 
 
@@ -78,7 +77,7 @@ def outside_loads(page):
 
 
 def weight(page):
-    """Bytes of a page and its images, packed; scripts, styles and fonts are the same on every page."""
+    """Bytes of a page and its images, packed; scripts, styles and fonts are every page's."""
     files = {page.path} | {page.path.parent / unquote(image["src"]) for image in page.images}
     return sum(len(gzip.compress(file.read_bytes(), 6)) for file in files if file.is_file())
 
