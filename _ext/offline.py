@@ -5,16 +5,26 @@
 * Scripts wait until the page is read. Only the search page's own need them earlier.
 * In code, names and punctuation have the colour of text. Without an element around each of them a
   page is a third shorter.
+* The theme asks every code block for its width when a page is read, and so has all of the page laid
+  out at once. assets/book.js asks when a block is seen, so the theme need not.
 * The formulas are made by typeset_math.py. How the theme's scripts are cut down is written in
   _templates/layout.html.
 """
 
+import re
+from pathlib import Path
+
 from pygments.formatters import HtmlFormatter
 from pygments.token import Name, Punctuation, Whitespace
 from sphinx.highlighting import PygmentsBridge
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
 
 UNCOLOURED = (Name, Punctuation, Whitespace)
 NEEDED_AT_ONCE = "documentation_options.js"  # scripts in the page's own text set values in it
+
+ASKS_FOR_WIDTHS = r'\["pre","\.nboutput > \.output_area"[^\]]*'
 
 
 class LightFormatter(HtmlFormatter):
@@ -48,8 +58,18 @@ def lighten(app, pagename, templatename, context, doctree):
         context["script_files"] = [deferred(script) for script in context["script_files"]]
 
 
+def quieten(app, exception):
+    if exception is None and app.builder.format == "html":
+        script = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
+        text, count = re.subn(ASKS_FOR_WIDTHS, '[":not(*)"', script.read_text(encoding="utf-8"))
+        if count != 1:
+            logger.warning("the theme's script has changed: %s", script, type="offline")
+        script.write_text(text, encoding="utf-8")
+
+
 def setup(app):
     PygmentsBridge.html_formatter = LightFormatter
     # 900: after the handlers that add scripts to the page
     app.connect("html-page-context", lighten, priority=900)
+    app.connect("build-finished", quieten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
