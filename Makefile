@@ -75,7 +75,7 @@ $(VENV)/.book: requirements-book.txt | $(VENV)/.created
 
 $(VENV)/.all: requirements.txt requirements-book.txt pyproject.toml | $(VENV)/.created
 	@echo "Installing what runs the chapters and the tests (torch and TensorFlow take a while) ..."
-	@$(BIN)/python -m pip install --quiet -r requirements.txt -e .
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $(VENV)/.book $@
 
 $(VENV)/.lab: $(VENV)/.all
