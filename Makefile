@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
 	$(wildcard chapters/* assets/* _ext/*.py) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book test lint chapters notebooks bench lab format clean
+.PHONY: help book pdf test lint chapters notebooks bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -25,6 +25,9 @@ help: ## list the commands
 
 book: _build/.done ## build the HTML book from the stored outputs
 	@echo "$(if $(BUILT),The book is built,The book is up to date): file://$(CURDIR)/$(PAGE)"
+
+pdf: _build/.done ## print the whole book as a PDF (needs Chromium)
+	@$(BIN)/python tools/pdf.py
 
 test: $(VENV)/.all ## check everything: lint, unit tests, doctests, every output of every chapter
 	@$(BIN)/python tools/check.py
