@@ -53,7 +53,10 @@ def arguments():
     parser.add_argument("--clip", type=float, default=0.25)
     parser.add_argument("--beta2", type=float, default=0.99, help="of Adam")
     parser.add_argument(
-        "--average", type=float, default=0.995, help="kept of the weights' running mean at each step"
+        "--average",
+        type=float,
+        default=0.995,
+        help="of the weights, kept at each step",
     )
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--threads", type=int, default=2)
