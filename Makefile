@@ -15,9 +15,9 @@ export OMP_NUM_THREADS OPENBLAS_NUM_THREADS TF_CPP_MIN_LOG_LEVEL TF_ENABLE_ONEDN
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
-	$(wildcard chapters/* assets/* _ext/*.py) $(shell find rnnlab -name '*.py')
+	$(wildcard chapters/* assets/* _ext/*.py _templates/*) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book test lint chapters notebooks bench lab format clean
+.PHONY: help book pdf test lint chapters notebooks bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -26,7 +26,10 @@ help: ## list the commands
 book: _build/.done ## build the HTML book from the stored outputs
 	@echo "$(if $(BUILT),The book is built,The book is up to date): file://$(CURDIR)/$(PAGE)"
 
-test: $(VENV)/.all ## check everything: lint, unit tests, doctests, every output of every chapter
+pdf: _build/.done ## print the whole book as a PDF (needs Chromium)
+	@$(BIN)/python tools/pdf.py
+
+test: $(VENV)/.all _build/.done ## check everything: lint, unit tests, doctests, every page, every output
 	@$(BIN)/python tools/check.py
 
 lint: $(VENV)/.all ## check the style of code and notebooks
@@ -77,7 +80,7 @@ $(VENV)/.book: requirements-book.txt | $(VENV)/.created
 
 $(VENV)/.all: requirements.txt requirements-book.txt pyproject.toml | $(VENV)/.created
 	@echo "Installing what runs the chapters and the tests (torch and TensorFlow take a while) ..."
-	@$(BIN)/python -m pip install --quiet -r requirements.txt -e .
+	@$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $(VENV)/.book $@
 
 $(VENV)/.lab: $(VENV)/.all

@@ -1,51 +1,75 @@
-"""Make the built pages need nothing from other hosts.
+"""Make the built pages need nothing from other hosts, and light enough to be ready within a second.
 
-* MathJax is copied into the book from the PyPI package ``sphinx-mathjax-offline``. Its own Sphinx
-  extension would copy all of its 24 MB; a page needs a tenth of that.
 * Jupyter Book loads ``sphinx-thebe`` even where it is switched off, and so puts the address of a
-  CDN on every page, twice: a JavaScript error. Its scripts are dropped.
+  CDN on every page, twice: a JavaScript error. Its files are dropped.
+* Scripts wait until the page is read. Only the search page's own need them earlier.
+* In code, names and punctuation have the colour of text. Without an element around each of them a
+  page is a third shorter.
+* The theme asks every code block for its width when a page is read, and so has all of the page laid
+  out at once. assets/book.js asks when a block is seen, so the theme need not.
+* The formulas are made by typeset_math.py. How the theme's scripts are cut down is written in
+  _templates/layout.html.
 """
 
-from importlib.util import find_spec
+import re
 from pathlib import Path
 
-from sphinx.util.fileutil import copy_asset
+from pygments.formatters import HtmlFormatter
+from pygments.token import Name, Punctuation, Whitespace
+from sphinx.highlighting import PygmentsBridge
+from sphinx.util import logging
 
-MATHJAX = "tex-chtml.js"  # TeX in, HTML and CSS out
-MATHJAX_PARTS = (
-    MATHJAX,
-    "output/chtml/fonts/woff-v2",
-    "input/tex/extensions",  # loaded when a formula uses them, \cancel for one
-    "a11y",  # what the menu and screen readers load when asked to
-    "sre",
-)
+logger = logging.getLogger(__name__)
 
+UNCOLOURED = (Name, Punctuation, Whitespace)
+NEEDED_AT_ONCE = "documentation_options.js"  # scripts in the page's own text set values in it
 
-def use_local_mathjax(app, config):
-    config.mathjax_path = f"mathjax/{MATHJAX}"
+ASKS_FOR_WIDTHS = r'\["pre","\.nboutput > \.output_area"[^\]]*'
 
 
-def copy_mathjax(app, exception):
-    if exception is None and app.builder.format == "html":
-        source = Path(find_spec("sphinx-mathjax-offline").origin).parent / "static" / "mathjax"
-        target = Path(app.outdir) / "_static" / "mathjax"
-        for part in MATHJAX_PARTS:
-            into = target / part if (source / part).is_dir() else target
-            copy_asset(source / part, into)
+class LightFormatter(HtmlFormatter):
+    def _get_css_classes(self, ttype):
+        return "" if ttype in UNCOLOURED else super()._get_css_classes(ttype)
 
 
-def drop_thebe(app, pagename, templatename, context, doctree):
+def name_of(file):
+    return str(getattr(file, "filename", None) or "")
+
+
+def deferred(script):
+    """The script, to be run when the page is read. A copy, for all pages share the original."""
+    if not name_of(script) or NEEDED_AT_ONCE in name_of(script):
+        return script
+    attributes = {**script.attributes, "defer": "defer"}
+    return type(script)(script.filename, priority=script.priority, **attributes)
+
+
+def lighten(app, pagename, templatename, context, doctree):
     context["script_files"] = [
         script
         for script in context.get("script_files", [])
-        if "thebe" not in str(getattr(script, "filename", None) or "")
+        if "thebe" not in name_of(script)
         and "THEBE_JS_URL" not in getattr(script, "attributes", {}).get("body", "")
     ]
+    context["css_files"] = [
+        file for file in context.get("css_files", []) if "thebe" not in name_of(file)
+    ]
+    if pagename != "search":
+        context["script_files"] = [deferred(script) for script in context["script_files"]]
+
+
+def quieten(app, exception):
+    if exception is None and app.builder.format == "html":
+        script = Path(app.outdir) / "_static" / "scripts" / "pydata-sphinx-theme.js"
+        text, count = re.subn(ASKS_FOR_WIDTHS, '[":not(*)"', script.read_text(encoding="utf-8"))
+        if count != 1:
+            logger.warning("the theme's script has changed: %s", script, type="offline")
+        script.write_text(text, encoding="utf-8")
 
 
 def setup(app):
-    app.connect("config-inited", use_local_mathjax)
+    PygmentsBridge.html_formatter = LightFormatter
     # 900: after the handlers that add scripts to the page
-    app.connect("html-page-context", drop_thebe, priority=900)
-    app.connect("build-finished", copy_mathjax)
+    app.connect("html-page-context", lighten, priority=900)
+    app.connect("build-finished", quieten)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -36,8 +36,8 @@ def arguments():
     parser.add_argument("--framework", choices=["torch", "tensorflow", "numpy"], default="torch")
     parser.add_argument("--cell", choices=["LSTM", "GRU", "SimpleRNN"], default="GRU")
     parser.add_argument("--native", action="store_true", help="with the framework's own layer")
-    parser.add_argument("--hidden", type=int, default=512)
-    parser.add_argument("--layers", type=int, default=1)
+    parser.add_argument("--hidden", type=int, default=384)
+    parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--rows", type=int, default=32, help="B, tracks read side by side")
     parser.add_argument("--steps", type=int, default=64, help="T, characters between two updates")
     parser.add_argument("--restart", type=int, default=20, help="batches between fresh states")
@@ -47,13 +47,16 @@ def arguments():
         default="medium",
         help="torch.set_float32_matmul_precision; medium lets oneDNN multiply instead of MKL",
     )
-    parser.add_argument("--lr", type=float, default=0.007, help="the highest learning rate")
+    parser.add_argument("--lr", type=float, default=0.01, help="the highest learning rate")
     parser.add_argument("--warm-up", type=float, default=0.05, help="part of the time")
-    parser.add_argument("--dropout", type=float, default=0.4)
+    parser.add_argument("--dropout", type=float, default=0.35)
     parser.add_argument("--clip", type=float, default=0.25)
-    parser.add_argument("--beta2", type=float, default=0.999, help="of Adam")
+    parser.add_argument("--beta2", type=float, default=0.99, help="of Adam")
     parser.add_argument(
-        "--average", type=float, default=0.0, help="kept of the weights' running mean at each step"
+        "--average",
+        type=float,
+        default=0.995,
+        help="of the weights, kept at each step",
     )
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--threads", type=int, default=2)
@@ -129,31 +132,30 @@ def native(framework, layer):
     """
     lab = importlib.import_module(f"rnnlab.{framework}")
     theirs = lab.to_native(layer)
+    levels = theirs if isinstance(theirs, list) else [theirs]  # Keras: a layer for each level
 
     class Native(lab.layers.Layer):
         input_size, output_size, dtype = layer.input_size, layer.output_size, layer.dtype
         initial_state, check_state = layer.initial_state, layer.check_state
         last_output = layer.last_output
 
-        if framework == "torch":
+        def run(self, xs, state, valid=None):
+            state = lab.state_to_native(layer, state)
+            if framework == "torch":
+                xs, state = theirs(xs, state)
+            else:
+                state = state if isinstance(theirs, list) else [state]
+                for k, level in enumerate(levels):
+                    xs, *state[k] = level(xs, initial_state=state[k])
+                state = state if isinstance(theirs, list) else state[0]
+            return xs, lab.state_from_native(layer, state)
 
-            def run(self, xs, state, valid=None):
-                ys, state = theirs(xs, lab.state_to_native(layer, state))
-                return ys, lab.state_from_native(layer, state)
-
-        else:
-
-            def run(self, xs, state, valid=None):
-                parts = list(state) if isinstance(state, tuple) else [state]
-                ys, *state = theirs(xs, initial_state=parts)
-                return ys, type(layer.initial_state(1))(*state) if len(state) > 1 else state[0]
-
-            def named_weights(self):
-                return {f"native.{w.name}": w.value for w in theirs.trainable_variables}
+        def named_weights(self):  # PyTorch finds a module's weights by itself
+            return {w.path: w.value for level in levels for w in level.trainable_variables}
 
     one = Native()
     if framework == "torch":
-        one.native = theirs  # a module's weights are found by themselves
+        one.native = theirs
     return one
 
 

@@ -2,12 +2,18 @@
 
 import ast
 import re
+import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
+import notebooks
 import pytest
 import yaml
+from IPython.core.interactiveshell import InteractiveShell
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 import conftest
 
@@ -33,17 +39,28 @@ OF_A_MACHINE = re.compile(
 def problems(path):
     """Yield what is wrong with a stored notebook, each with the number of its cell."""
     cells = nbformat.read(path, as_version=4).cells
+    yield from (f"{path.name}, {problem}" for problem in first_cell_problems(cells))
     executed = 0
     for number, cell in enumerate(cells, start=1):
+        if number == 1:
+            continue  # the one cell that is not run
         if cell.cell_type == "code":
             executed += 1
             found = code_problems(cell, executed)
         else:
             found = text_problems(cell.source)
-        if "remove-cell" in cell.metadata.get("tags", []) and number > 1:
-            yield f"{path.name}, cell {number}: removed; only the first cell, which sets up, may be"
+        if "remove-cell" in cell.metadata.get("tags", []) and number > 2:
+            yield f"{path.name}, cell {number}: removed; only the first two, which set up, may be"
         yield from (f"{path.name}, cell {number}: {problem}" for problem in found)
     yield from (f"{path.name}, cell {number}: {problem}" for number, problem in twins(cells))
+
+
+def first_cell_problems(cells):
+    """The first cell, for Colab, was never run; the second sets up. Every chapter has the same."""
+    if [(c.source, c.metadata.get("tags")) for c in cells[:2]] != list(notebooks.FIRST_CELLS):
+        yield "cells 1 and 2: not those that `make notebooks` puts there"
+    elif cells[0].execution_count is not None or cells[0].outputs:
+        yield "cell 1: was run"
 
 
 def code_problems(cell, expected_count):
@@ -135,6 +152,45 @@ def test_every_chapter_is_in_the_table_of_contents():
     assert numbered == sorted(numbered)
 
 
+class Shell:
+    """What runs the cell for Colab here: an IPython shell that writes down what pip is told."""
+
+    def __init__(self):
+        self.told = []
+        self.shell = InteractiveShell()
+        self.shell.register_magic_function(self.told.append, magic_name="pip")
+
+    def run(self):
+        self.shell.run_cell(notebooks.COLAB).raise_error()
+        return [line.split(maxsplit=2) for line in self.told]
+
+
+def test_the_cell_for_colab_does_nothing_elsewhere():
+    assert Shell().run() == []
+
+
+def test_on_colab_it_installs_the_package_and_touches_nothing_that_is_there(monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    missing, package = Shell().run()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.match(r"[\w-]+", dependency)[0] for dependency in project["dependencies"]}
+    # Not --upgrade: what Colab has of these stays. None of the three depends on NumPy.
+    assert missing[:2] == ["install", "--quiet"]
+    assert set(missing[2].split()) == needed - {"numpy"}
+    book = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+    assert package[:2] == ["install", "--quiet"]
+    assert package[2] == f'--no-deps "rnnlab @ git+{book["url"]}@{book["branch"]}"'
+    assert project["urls"]["Repository"] == book["url"]
+
+
+def test_binder_has_a_python_that_the_package_runs_on_and_installs_it():
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runtime = (ROOT / "runtime.txt").read_text(encoding="utf-8").strip()
+    assert Version(runtime.removeprefix("python-")) in SpecifierSet(requires["requires-python"])
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert "-e ." in [line.partition("#")[0].strip() for line in lines]
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(FileNotFoundError("not here"), "not here"), (ValueError("wrong hash"), "")],
@@ -159,14 +215,17 @@ def good():
         )
 
     svg = new_output("display_data", {"image/svg+xml": "<svg/>", "text/plain": "<Figure>"})
+    (colab, colab_tags), (setup, setup_tags) = notebooks.FIRST_CELLS
     return new_notebook(
         cells=[
+            code(colab, None, tags=list(colab_tags)),
+            code(setup, 1, tags=list(setup_tags)),
             new_markdown_cell("# A chapter\n\n![A loop.](../assets/loop.svg)"),
-            code("print(1)", 1, [new_output("stream", name="stdout", text="1\n")]),
-            code("plt.plot([1, 2])\nplt.show()", 2, [svg], **FIGURE),
-            code("1", 3, tags=["pytorch"]),
-            code("1", 4, tags=["tensorflow"]),
-            code("%time x = 1\nassert x == 1", 5, tags=["nbval-ignore-output"]),
+            code("print(1)", 2, [new_output("stream", name="stdout", text="1\n")]),
+            code("plt.plot([1, 2])\nplt.show()", 3, [svg], **FIGURE),
+            code("1", 4, tags=["pytorch"]),
+            code("1", 5, tags=["tensorflow"]),
+            code("%time x = 1\nassert x == 1", 6, tags=["nbval-ignore-output"]),
         ]
     )
 
@@ -184,31 +243,37 @@ def add_output(number, *arguments, **fields):
 
 
 TAMPERINGS = {
-    "execution count is None": lambda cells: cells[1].update(execution_count=None),
-    "execution count is 7, not 3": lambda cells: cells[3].update(execution_count=7),
-    "execution count is 1, not 2": lambda cells: cells.insert(
-        2, new_code_cell("1", execution_count=1)
+    "cells 1 and 2: not those": set_source(0, "%pip install rnnlab"),
+    "not those that": set_tags(0, "remove-cell"),
+    "`make notebooks` puts there": lambda cells: cells.pop(0),
+    "2: not those": set_source(1, "import os"),
+    "cell 1: was run": lambda cells: cells[0].update(execution_count=1),
+    "execution count is None": lambda cells: cells[3].update(execution_count=None),
+    "execution count is 7, not 4": lambda cells: cells[5].update(execution_count=7),
+    "execution count is 2, not 3": lambda cells: cells.insert(
+        4, new_code_cell("1", execution_count=2)
     ),
-    "empty": set_source(1, ""),
-    "longer than 79": set_source(1, "x = " + "1" * 76),
-    "an absolute path": set_source(1, 'open("/home/someone/x.txt")'),
-    "cell 1: an absolute path": set_source(0, "See /tmp/plan.txt."),
-    "an absolute path in an output": add_output(1, "stream", text=f"{ROOT}/x.py:3\n"),
-    "unknown tags ['nbval-skip']": set_tags(1, "nbval-skip"),
-    "unknown tags ['pytroch']": set_tags(1, "pytroch"),
-    "cell 2: removed": set_tags(1, "remove-cell"),
-    "an nbval comment": set_source(1, "# NBVAL_SKIP\nprint(1)"),
-    "without an assert": set_tags(1, "nbval-ignore-output"),
-    "stored stderr": add_output(1, "stream", name="stderr", text="boo\n"),
-    "a stored error": add_output(1, "error", ename="E", evalue="e", traceback=[]),
-    "a stored warning": add_output(1, "stream", name="stdout", text="UserWarning: boo\n"),
-    "not SVG": lambda cells: cells[2].outputs[0].update(data={"image/png": "iVBO"}),
-    "a figure without alt text": lambda cells: cells[2].metadata.pop("mystnb"),
-    "does not end in plt.show()": set_source(2, "plt.plot([1, 2]);"),
-    "a picture without alt text": set_source(0, "![](../assets/loop.svg)"),
-    "cell 1: a picture without alt": set_source(0, "```{figure} x.svg\n:name: x\n```"),
-    "without a tensorflow cell after it": lambda cells: cells.insert(4, new_markdown_cell("Or:")),
-    "without a pytorch cell before it": set_tags(3),
+    "empty": set_source(3, ""),
+    "longer than 79": set_source(3, "x = " + "1" * 76),
+    "an absolute path": set_source(3, 'open("/home/someone/x.txt")'),
+    "cell 3: an absolute path": set_source(2, "See /tmp/plan.txt."),
+    "an absolute path in an output": add_output(3, "stream", text=f"{ROOT}/x.py:3\n"),
+    "unknown tags ['nbval-skip']": set_tags(3, "nbval-skip"),
+    "unknown tags ['skip-execution']": set_tags(3, "skip-execution"),
+    "unknown tags ['pytroch']": set_tags(3, "pytroch"),
+    "cell 4: removed": set_tags(3, "remove-cell"),
+    "an nbval comment": set_source(3, "# NBVAL_SKIP\nprint(1)"),
+    "without an assert": set_tags(3, "nbval-ignore-output"),
+    "stored stderr": add_output(3, "stream", name="stderr", text="boo\n"),
+    "a stored error": add_output(3, "error", ename="E", evalue="e", traceback=[]),
+    "a stored warning": add_output(3, "stream", name="stdout", text="UserWarning: boo\n"),
+    "not SVG": lambda cells: cells[4].outputs[0].update(data={"image/png": "iVBO"}),
+    "a figure without alt text": lambda cells: cells[4].metadata.pop("mystnb"),
+    "does not end in plt.show()": set_source(4, "plt.plot([1, 2]);"),
+    "a picture without alt text": set_source(2, "![](../assets/loop.svg)"),
+    "cell 3: a picture without alt": set_source(2, "```{figure} x.svg\n:name: x\n```"),
+    "without a tensorflow cell after it": lambda cells: cells.insert(6, new_markdown_cell("Or:")),
+    "without a pytorch cell before it": set_tags(5),
 }
 
 

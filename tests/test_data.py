@@ -101,7 +101,7 @@ def test_only_a_series_has_times():
 
 
 def test_records_are_read_by_name():
-    assert data.recorded("shakespeare")["held_out_loss"] < 1.5
+    assert data.recorded("shakespeare")[0]["held_out_loss"] < 1.5
     assert {trial["options"]["choose"] for trial in data.recorded("shakespeare_trials")} == {
         True,
         False,

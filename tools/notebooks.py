@@ -1,29 +1,86 @@
 """Run chapters from top to bottom in fresh kernels and store their outputs: ``make notebooks``.
 
-What is stored depends on the code alone: no times, no versions, no random cell ids. So running an
-unchanged chapter again leaves its file unchanged, and a diff shows what really moved. A chapter
-that fails, or that writes to stderr, keeps its old file.
+What is stored depends on the code and on the versions it ran with: no exact times, no random cell
+ids. So running an unchanged chapter again leaves its file unchanged, and a diff shows what really
+moved. A chapter that fails, or that writes to stderr, keeps its old file.
+
+The first two cells of a chapter are the same in all, and are put there by this program.
 """
 
 import hashlib
 import os
+import platform
 import re
 import sys
+import time
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-CHAPTERS = Path(__file__).parents[1] / "chapters"
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "_ext"))
+import stored  # noqa: E402
+
+CHAPTERS = ROOT / "chapters"
+BOOK = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+# Colab has its own NumPy, PyTorch and TensorFlow, made for its own Python and GPU. So the package
+# comes without what it depends on, and the rest of that only where it is missing.
+COLAB = """\
+# On Colab only: get rnnlab, and leave Colab's own packages as they are.
+import sys
+
+if "google.colab" in sys.modules:
+    %pip install --quiet pooch safetensors tqdm
+    %pip install --quiet --no-deps "rnnlab @ git+{url}@{branch}"
+""".format(**BOOK["repository"])
+SETUP = """\
+import os
+
+# Before TensorFlow is imported: no log lines, and sums in one order.
+_ = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+_ = os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+"""
+FIRST_CELLS = (  # (source, tags); the page shows neither
+    (COLAB.rstrip(), ["remove-cell", stored.SKIP, "nbval-skip"]),
+    (SETUP.rstrip(), ["remove-cell"]),
+)
+SECONDS = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600)
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"file_extension": ".py", "name": "python", "pygments_lexer": "ipython3"},
 }
 
 
+def put_first_cells(notebook):
+    """Make the first cells what they are in every chapter."""
+    own = [cell for cell in notebook.cells if "remove-cell" not in cell.metadata.get("tags", [])]
+    first = [
+        nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)})
+        for source, tags in FIRST_CELLS
+    ]
+    notebook.cells = first + own
+
+
+def verified(notebook, seconds):
+    """What is kept of a run: the code that ran, with which versions, and about how long."""
+    before = notebook.metadata.get("rnnlab", {}).get("verified", {}).get("seconds", 0)
+    nearest = min(SECONDS, key=lambda round_one: abs(round_one - seconds))
+    # A little slower or faster is noise, also where it crosses from one round number to the next.
+    same = before / 1.5 <= seconds <= before * 1.5
+    return {
+        "code": stored.digest(notebook),
+        "seconds": before if same else nearest,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{package: version(package).partition("+")[0] for package in stored.PACKAGES},
+    }
+
+
 def execute(notebook, folder):
-    """Run all cells in place; raise CellExecutionError where one fails."""
+    """Run all cells in place, but those for Colab; raise CellExecutionError where one fails."""
     # ipykernel copies what C libraries write to stderr into the notebook, but not under pytest,
     # which is where the stored outputs are compared. So store what pytest will see.
     os.environ.setdefault("PYTEST_CURRENT_TEST", "make notebooks")
@@ -48,7 +105,8 @@ def stderr_of(notebook):
 
 def normalise(notebook):
     """Drop what differs from run to run or from machine to machine."""
-    notebook.metadata = nbformat.from_dict(METADATA)
+    own = notebook.metadata.get("rnnlab")
+    notebook.metadata = nbformat.from_dict(METADATA | ({"rnnlab": own} if own else {}))
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen = set()
     for cell in notebook.cells:
@@ -70,12 +128,16 @@ def normalise(notebook):
 def store(path):
     """Execute one chapter and write it back; return what was wrong, or an empty string."""
     notebook = nbformat.read(path, as_version=4)
+    put_first_cells(notebook)
+    start = time.monotonic()
     try:
         execute(notebook, path.parent)
     except CellExecutionError as error:
         return f"{path.name} failed:\n{error}"
     if problems := [f"{path.name}, cell {n} wrote to stderr:\n{t}" for n, t in stderr_of(notebook)]:
         return "\n".join(problems)
+    seconds = time.monotonic() - start
+    notebook.metadata.setdefault("rnnlab", {})["verified"] = verified(notebook, seconds)
     normalise(notebook)
     nbformat.validate(notebook)
     partial = path.with_suffix(".part")

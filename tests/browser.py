@@ -1,0 +1,134 @@
+"""What the tests of the built book share: its pages, a server for them, and Debian's Chromium.
+
+``make test`` builds the book before it runs them. Where Chromium is not installed, they are
+skipped; ``.ci/run`` installs it.
+"""
+
+import functools
+import http.server
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+BOOK = Path(__file__).parents[1] / "_build" / "html"
+CHROMIUM = shutil.which("chromium")
+# Of the folders beside the pages, one holds the theme's snippets, the other the sources.
+PAGES = [
+    str(page.relative_to(BOOK))
+    for page in sorted(BOOK.rglob("*.html"))
+    if page.relative_to(BOOK).parts[0] not in ("_static", "_sources")
+]
+CHAPTERS = [page for page in PAGES if page[len("chapters/")].isdigit()] if PAGES else []
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
+
+needs_book = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
+needs_chromium = [
+    needs_book,
+    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium"),
+]
+
+# A script that shows all that a page folds away.
+UNFOLD = """
+document.querySelectorAll('details').forEach(box => { box.open = true });
+document.querySelectorAll('.toggle-button-hidden').forEach(button => button.click());
+document.head.insertAdjacentHTML(
+  'beforeend', '<style>.framework-tabs > .sd-tab-content { display: block !important }</style>');
+"""
+
+# Nothing of Chromium's own may reach for the network: a test would take it for the page's.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+class SlowFontsHandler(QuietHandler):
+    """Fonts arrive late, as over a network, so that what they move is seen to move."""
+
+    def do_GET(self):
+        if ".woff" in self.path:
+            time.sleep(0.3)
+        super().do_GET()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Say nothing of a browser that leaves a page before all of it has come."""
+
+
+@contextmanager
+def serve(folder, *, slow_fonts=True):
+    """The address at which a folder is served, on this machine only."""
+    handler = SlowFontsHandler if slow_fonts else QuietHandler
+    handler = functools.partial(handler, directory=str(folder))
+    with Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def start_chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visit:
+    """One page, opened, and all that it complained of or asked for."""
+
+    def __init__(self, context, base, page):
+        self.base, self.complaints, self.outside = base, [], []
+        self.tab = context.new_page()
+        self.tab.on("console", self.on_console)
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.tab.on("request", self.on_request)
+        self.tab.on("response", self.on_response)
+        self.tab.goto(base + page)
+
+    def on_console(self, message):
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def on_request(self, request):
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def on_response(self, response):
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
+
+
+@contextmanager
+def visit(browser, base, page, *, before=None, **options):
+    """Open a page in a browser that was never used; ``before`` may prepare its context."""
+    context = browser.new_context(**{"viewport": DESKTOP, **options})
+    try:
+        if before:
+            before(context)
+        yield Visit(context, base, page)
+    finally:
+        context.close()

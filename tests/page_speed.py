@@ -1,0 +1,55 @@
+"""How soon a page is ready, on a processor four times as slow: ``python tests/page_speed.py``.
+
+Not one of the tests that pytest finds, which run side by side: this one needs the machine for
+itself, and ``make test`` runs it last. A page counts as interactive when its text is drawn, its
+scripts have run and no task keeps the reader waiting any more (none over 50 ms afterwards). The
+best of a few tries counts, for whatever else the machine does makes a try slower, never faster.
+"""
+
+import sys
+
+from browser import BOOK, PAGES, serve, start_chromium, visit
+
+SLOWER = 4
+LIMIT = 1.0  # seconds
+TRIES = 3
+OBSERVE = """
+window.busyUntil = 0;
+new PerformanceObserver(list => {
+  for (const { startTime, duration } of list.getEntries()) busyUntil = startTime + duration;
+}).observe({ type: 'longtask', buffered: true });
+"""
+READY = """() => Math.max(busyUntil,
+  performance.getEntriesByName('first-contentful-paint')[0].startTime,
+  performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd) / 1000"""
+
+
+def seconds(browser, base, page):
+    def before(context):
+        context.add_init_script(OBSERVE)
+
+    # What all pages share is in the cache, as it is for a reader of the second page.
+    with visit(browser, base, "index.html", before=before) as seen:
+        slow = seen.tab.context.new_cdp_session(seen.tab)
+        slow.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
+        seen.tab.goto(base + page)
+        seen.tab.wait_for_timeout(1500)
+        return seen.tab.evaluate(READY)
+
+
+def main(pages):
+    late = 0
+    with serve(BOOK, slow_fonts=False) as base, start_chromium() as browser:
+        for page in pages:
+            tries = []
+            while len(tries) < TRIES and (not tries or min(tries) > LIMIT):
+                tries.append(seconds(browser, base, page))
+            late += min(tries) > LIMIT
+            print(f"{min(tries):5.2f} s  {page}")
+    if late:
+        print(f"{late} pages are not interactive within {LIMIT} s on a {SLOWER} times slower CPU.")
+    return 1 if late else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or PAGES))

@@ -1,0 +1,122 @@
+"""Every page of the built book in Chromium: silent, complete, still, and no wider than a phone."""
+
+import pytest
+from browser import BOOK, PAGES, PHONE, UNFOLD, needs_chromium, serve, start_chromium, visit
+
+pytestmark = needs_chromium
+STILL = 0.001  # what may move, in the browser's measure: its share of the window times its way
+
+OBSERVE_SHIFTS = """
+window.shifts = [];
+new PerformanceObserver(list => {
+  const name = ({ node }) => node && (node.outerHTML || node.textContent).slice(0, 99);
+  for (const { value, sources } of list.getEntries()) shifts.push([value, sources.map(name)]);
+}).observe({ type: 'layout-shift', buffered: true });
+"""
+# Formulas that MathJax did not understand, or that nobody typeset.
+BAD_MATH = r"""() => {
+  const bad = [...document.querySelectorAll('mjx-merror, [data-mjx-error]')];
+  bad.push(...[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-math')));
+  const text = document.querySelector('main').cloneNode(true);
+  text.querySelectorAll('pre, code, script, mjx-container, .sig').forEach(e => e.remove());
+  const raw = text.textContent.match(/\\[([]|\\begin\{|\$[^$\n]+\$/g) || [];
+  return bad.map(e => e.outerHTML.slice(0, 200)).concat(raw);
+}"""
+# What reaches over the right edge of the window and is not in a box of its own that scrolls.
+TOO_WIDE = """() => {
+  const width = document.documentElement.clientWidth;
+  const wide = document.documentElement.scrollWidth > width ? ['the page scrolls sideways'] : [];
+  const inside = e =>
+    e && (/auto|scroll/.test(getComputedStyle(e).overflowX) || inside(e.parentElement));
+  const boxes = '.bd-article :is(mjx-container, pre, table, img, svg, p)';
+  for (const box of document.querySelectorAll(boxes)) {
+    const { right, height } = box.getBoundingClientRect();
+    if (right > width + 1 && height > 1 && !inside(box.parentElement))
+      wide.push(box.outerHTML.slice(0, 200));
+  }
+  return wide;
+}"""
+MISSING_PICTURES = """() => [...document.querySelectorAll('main img')]
+  .filter(img => img.complete && !img.naturalWidth).map(img => img.src)"""
+
+
+LATE = """<script>
+setTimeout(() => { document.querySelector('article h1').style.height = '300px' }, 200)
+</script>"""
+
+
+def look(browser, base, page, spoil=""):
+    """All that is wrong with a page, by the kind of defect. ``spoil`` is added to the page."""
+
+    def before(context):
+        context.add_init_script(OBSERVE_SHIFTS)
+        if spoil:
+            html = (BOOK / page).read_text(encoding="utf-8").replace("<body", spoil + "<body", 1)
+            html = html.replace("</article>", f"{spoil}</article>", 1)
+            context.route(
+                f"**/{page}", lambda route: route.fulfill(body=html, content_type="text/html")
+            )
+
+    with visit(browser, base, page, before=before) as seen:
+        tab = seen.tab
+        tab.wait_for_timeout(450)  # the fonts come after 0.3 s
+        shifts = [shift for shift in tab.evaluate("shifts") if shift[0] > STILL / 10]
+        found = {
+            "moves": shifts if sum(value for value, _ in shifts) > STILL else [],
+            "bad math": tab.evaluate(BAD_MATH),
+        }
+        tab.evaluate(UNFOLD)
+        tab.set_viewport_size(PHONE)
+        tab.wait_for_timeout(100)
+        found["too wide"] = tab.evaluate(TOO_WIDE)
+        found["missing pictures"] = tab.evaluate(MISSING_PICTURES)
+        found["complaints"] = [c for c in seen.complaints if c not in seen.outside]
+        found["outside"] = seen.outside
+        return found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with start_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def base():
+    with serve(BOOK) as base:
+        yield base
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_from_a_server(browser, base, page):
+    assert {kind: what for kind, what in look(browser, base, page).items() if what} == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_from_a_file(browser, page):
+    with visit(browser, f"{BOOK.as_uri()}/", page) as seen:
+        seen.tab.wait_for_load_state("load")
+        assert seen.complaints == []
+        assert seen.outside == []
+        assert seen.tab.evaluate("document.fonts.check('900 1em \"Font Awesome 6 Free\"')")
+
+
+@pytest.mark.parametrize(
+    ("kind", "defect"),
+    [
+        ("complaints", "<script>console.error('no')</script>"),
+        ("complaints", "<script>nobody()</script>"),
+        ("complaints", '<img src="nowhere.svg" alt="a figure">'),
+        ("outside", '<img src="http://127.0.0.1:9/a.png" alt="a figure">'),
+        ("bad math", "<p>The state \\(h\\).</p>"),
+        ("bad math", '<p><span class="math">h</span></p>'),
+        ("bad math", "<mjx-merror>Missing }</mjx-merror>"),
+        ("too wide", '<p style="width: 400px">wide</p>'),
+        ("too wide", '<pre style="overflow: visible; width: 500px">a</pre>'),
+        ("missing pictures", '<img src="nowhere.svg" alt="a figure">'),
+        ("moves", LATE),
+    ],
+)
+def test_a_defect_is_found(browser, base, kind, defect):
+    # test_from_a_server has seen that without it nothing is found
+    assert look(browser, base, "index.html", defect)[kind] != []

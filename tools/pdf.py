@@ -1,0 +1,231 @@
+"""Print the built book as one PDF: ``make pdf``.
+
+All pages go into one HTML file, in the order of the book, with their links leading to each other
+inside it; a headless Chromium prints that, with an outline and page numbers. On paper nothing can
+be unfolded: solutions are open, both frameworks are shown, and the code of figures is left out.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+
+import yaml
+from bs4 import BeautifulSoup
+from pypdf import PdfWriter
+from pypdf.generic import NameObject, TextStringObject
+
+ROOT = Path(__file__).parents[1]
+HTML = ROOT / "_build" / "html"
+STYLE = Path(__file__).with_suffix(".css")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# Of no use on paper, or only in a browser with scripts.
+LEFT_OUT = ".headerlink, script, input, details.above-input, details.api-source, summary svg"
+REFERRING = ("for", "aria-controls", "aria-labelledby", "aria-describedby")
+# Formulas as large as the text around them; and what is wider than the page is shown smaller.
+SIZE = "MathJax.chtml = {matchFontHeight: false, scale: 1.08};"
+FIT = """
+MathJax.startup.promise.then(() => {
+  for (const wide of document.querySelectorAll("table, mjx-container[display]")) {
+    const room = wide.parentElement.clientWidth;
+    if (wide.scrollWidth > room) wide.style.fontSize = `${(100 * room) / wide.scrollWidth}%`;
+  }
+});
+"""
+
+
+def listed(toc):
+    """Yield (heading of a part or None, page) in the order of the book."""
+    yield None, toc["root"]
+    for part in toc["parts"]:
+        caption = part["caption"]
+        for chapter in part["chapters"]:
+            for page in (chapter, *chapter.get("sections", ())):
+                yield caption, page["file"]
+                caption = None
+
+
+def assemble(html, toc, config):
+    """The book as one HTML document, to lie in the folder ``html`` beside the pages."""
+    pages = list(listed(toc))
+    known = {page for _, page in pages}
+    first = soup(html / f"{toc['root']}.html")
+    book = BeautifulSoup("<!DOCTYPE html><html lang='en' data-theme='light'></html>", "html.parser")
+    book.html.append(head(book, first, config))
+    body = book.new_tag("body", attrs={"class": "bd-content"})
+    body.append(cover(book, config))
+    for caption, page in pages:
+        if caption:
+            part = book.new_tag("h1", attrs={"class": "part"})
+            part.string = caption
+            body.append(part)
+        article = soup(html / f"{page}.html").select_one("article.bd-article")
+        body.append(on_paper(article, page, known))
+    fit = book.new_tag("script")
+    fit.string = FIT
+    body.append(fit)
+    book.html.append(body)
+    return str(book)
+
+
+def soup(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def head(book, first, config):
+    """The styles and the formulas' script of a page, and the styles of paper."""
+    made = book.new_tag("head")
+    made.append(book.new_tag("meta", charset="utf-8"))
+    title = book.new_tag("title")
+    title.string = config["title"]
+    made.append(title)
+    for link in first.select("link[rel=stylesheet]"):
+        made.append(link)
+    for script in first.select("script"):
+        if "MathJax" in script.text or "mathjax" in script.get("src", ""):
+            made.append(script)
+    size = book.new_tag("script")
+    size.string = SIZE  # the formulas' own script is deferred
+    made.append(size)
+    style = book.new_tag("style")
+    style.string = STYLE.read_text(encoding="utf-8")
+    made.append(style)
+    return made
+
+
+def cover(book, config):
+    """The first page."""
+    made = book.new_tag("header", attrs={"class": "cover"})
+    for name in ("title", "author"):
+        line = book.new_tag("p", attrs={"class": name})
+        line.string = config[name]
+        made.append(line)
+    where = book.new_tag("p")
+    link = book.new_tag("a", href=config["html"]["baseurl"])
+    link.string = config["html"]["baseurl"]
+    where.append(link)
+    made.append(where)
+    return made
+
+
+def on_paper(article, page, known):
+    """The article of a page: unfolded, one heading lower, every name in it its own."""
+    for tag in article.select(LEFT_OUT):
+        tag.extract()
+    for details in article.select("details"):
+        details["open"] = ""
+    for level in (5, 4, 3, 2, 1):
+        for heading in article.find_all(f"h{level}"):
+            heading.name = f"h{level + 1}"
+    for tag in article.find_all(id=True):
+        tag["id"] = f"{page}/{tag['id']}"
+    for attribute in REFERRING:
+        for tag in article.find_all(attrs={attribute: True}):
+            tag[attribute] = " ".join(f"{page}/{name}" for name in tag[attribute].split())
+    for image in article.select("img[src]"):
+        image["src"] = resolved(page, image["src"])
+    for link in article.select("a[href]"):
+        link["href"] = inside(page, link["href"], known)
+        if not link["href"]:
+            del link["href"]
+    article["id"] = page
+    return article
+
+
+def resolved(page, url):
+    """An address on a page, as seen from the folder of the book."""
+    if "://" in url or url.startswith("data:"):
+        return url
+    return os.path.normpath(PurePosixPath(page).parent / url)
+
+
+def inside(page, url, known):
+    """Where a link of a page leads in the document; nowhere, if its target is not in there."""
+    if "://" in url or url.startswith("mailto:"):
+        return url
+    path, _, anchor = url.partition("#")
+    target = resolved(page, path).removesuffix(".html") if path else page
+    if target not in known:
+        return ""
+    return f"#{target}/{anchor}" if anchor else f"#{target}"
+
+
+def browser():
+    """The program that prints."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        raise SystemExit("make pdf needs Chromium: install it, or set CHROMIUM=/path/to/it")
+    return found
+
+
+def print_pdf(source, target):
+    """Print an HTML file."""
+    options = [
+        "--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", "--allow-file-access-from-files",
+        "--no-pdf-header-footer", "--generate-pdf-document-outline",
+        "--virtual-time-budget=600000",  # of its own clock: until all formulas are set
+    ]  # fmt: skip
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options.append("--no-sandbox")  # root has none
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser(), *options, f"--user-data-dir={profile}", f"--print-to-pdf={target}"]
+        done = subprocess.run([*command, source.as_uri()], capture_output=True, text=True)
+    if done.returncode or not target.exists():
+        raise SystemExit(f"{command[0]} printed nothing:\n{done.stderr}")
+
+
+def headings(html):
+    """The headings of a document; formulas as they are written, without their marks."""
+    for heading in BeautifulSoup(html, "html.parser").find_all(re.compile("^h[1-6]$")):
+        text = heading.get_text().replace("\\sigma", "σ")
+        yield " ".join(re.sub(r"\\[()]?", "", text).split())
+
+
+def name_outline(path, titles, config):
+    """Give each entry of a PDF's outline its title.
+
+    The browser takes it from what it drew, where formulas are no text, and twice where it had drawn
+    a heading at the end of a page and then moved it to the next.
+    """
+    writer = PdfWriter(clone_from=path)
+    entries = list(outline(writer.root_object["/Outlines"]))
+    if len(entries) != len(titles):
+        raise SystemExit(f"the outline has {len(entries)} entries for {len(titles)} headings")
+    for entry, title in zip(entries, titles, strict=True):
+        entry[NameObject("/Title")] = TextStringObject(title)
+    writer.add_metadata({"/Title": config["title"], "/Author": config["author"]})
+    writer.write(path)
+
+
+def outline(parent):
+    """Yield the entries of an outline, in their order."""
+    entry = parent.get("/First")
+    while entry:
+        entry = entry.get_object()
+        yield entry
+        yield from outline(entry)
+        entry = entry.get("/Next")
+
+
+def main():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    source, target = HTML / "book.html", ROOT / "_build" / "rnnlab.pdf"
+    html = assemble(HTML, toc, config)
+    source.write_text(html, encoding="utf-8")
+    target.unlink(missing_ok=True)
+    try:
+        print_pdf(source, target)
+    finally:
+        source.unlink()
+    name_outline(target, list(headings(html)), config)
+    print(f"The book is printed: {target} ({target.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
