@@ -32,12 +32,13 @@ needs_chromium = [
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium"),
 ]
 
-# A script that shows all that a page folds away.
+# A script that shows all that a page folds away, and lays out all that is not on the screen.
 UNFOLD = """
 document.querySelectorAll('details').forEach(box => { box.open = true });
 document.querySelectorAll('.toggle-button-hidden').forEach(button => button.click());
 document.head.insertAdjacentHTML(
-  'beforeend', '<style>.framework-tabs > .sd-tab-content { display: block !important }</style>');
+  'beforeend', `<style>.framework-tabs > .sd-tab-content { display: block !important }
+    * { content-visibility: visible !important }</style>`);
 """
 
 # Nothing of Chromium's own may reach for the network: a test would take it for the page's.

@@ -32,7 +32,7 @@ def violations(browser, base, page, look, spoil=""):
                 spoil,
             )
         seen.tab.evaluate(UNFOLD)
-        seen.tab.wait_for_timeout(150)  # colours fade in
+        seen.tab.wait_for_timeout(250)  # colours fade in
         seen.tab.evaluate(AXE)
         return {
             found["id"]: [node["html"][:200] for node in found["nodes"]]

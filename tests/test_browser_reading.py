@@ -1,7 +1,17 @@
 """What a reader does: choose a framework, search, move by keyboard, print, read without scripts."""
 
 import pytest
-from browser import BOOK, CHAPTERS, DESKTOP, PHONE, needs_chromium, serve, start_chromium, visit
+from browser import (
+    BOOK,
+    CHAPTERS,
+    DESKTOP,
+    PHONE,
+    UNFOLD,
+    needs_chromium,
+    serve,
+    start_chromium,
+    visit,
+)
 
 pytestmark = needs_chromium
 PAGE, OTHER = "chapters/02_cells.html", "chapters/08_lstm.html"
@@ -132,7 +142,8 @@ def test_paper_shows_both(open_page, page):
 
 @pytest.mark.parametrize("page", ["index.html", *CHAPTERS[1:3]])
 def test_without_scripts_both_are_shown(open_page, browser, base, page):
-    with visit(browser, base, page, java_script_enabled=False) as seen:
+    window = {"width": 1280, "height": 30_000}  # all of the page is on the screen, so laid out
+    with visit(browser, base, page, java_script_enabled=False, viewport=window) as seen:
         contents = seen.tab.locator(".framework-tabs > .sd-tab-content")
         assert contents.count() > 1
         assert all(content.is_visible() for content in contents.all())
@@ -272,7 +283,8 @@ def test_solutions_unfold_by_keyboard(open_page):
 
 def test_what_scrolls_has_the_focus(open_page):
     tab = open_page(viewport=PHONE)
-    tab.wait_for_timeout(200)
+    tab.evaluate(UNFOLD)
+    tab.wait_for_timeout(250)
     assert (
         tab.evaluate("""() => [...document.querySelectorAll(
         '.bd-article :is(pre, table, div.math, mjx-container)')]
@@ -306,3 +318,17 @@ def test_nothing_is_sent_or_kept_that_identifies_a_reader(open_page):
     assert tab.context.cookies() == []
     kept = set(tab.evaluate("Object.keys(localStorage)"))
     assert kept <= {"mode", "theme", "sphinx-design-tab-id-framework"}
+
+
+@pytest.mark.parametrize("page", [OTHER, "chapters/api_layers.html"])
+def test_a_link_to_an_anchor_ends_there(open_page, base, page):
+    """What was not laid out yet must not push the anchor out of sight."""
+    tab = open_page(page)
+    anchor = tab.locator(".page-toc a").last.get_attribute("href")
+    tab.goto("about:blank")
+    tab.goto(base + page + anchor)
+    tab.wait_for_timeout(500)
+    top = tab.evaluate("id => document.getElementById(id).getBoundingClientRect().top", anchor[1:])
+    assert 0 <= top < DESKTOP["height"] / 2 or tab.evaluate(
+        "Math.ceil(scrollY + innerHeight) >= document.documentElement.scrollHeight"
+    )

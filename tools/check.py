@@ -54,6 +54,13 @@ def unit():
     return passed, counts
 
 
+def speed():
+    """How soon pages are ready; not beside other tests, which would slow them down."""
+    print("$ python tests/page_speed.py", flush=True)
+    ran = subprocess.run([sys.executable, "tests/page_speed.py"], cwd=ROOT)
+    return ran.returncode == 0, Counter()
+
+
 def chapters(name=None):
     return run_pytest("notebook cells", *NBVAL, f"chapters/{name}.ipynb" if name else "chapters")
 
@@ -62,7 +69,7 @@ def main(arguments):
     if arguments:
         results = {arguments[0]: {"lint": lint, "chapters": chapters}[arguments[0]](*arguments[1:])}
     else:
-        results = {"lint": lint(), "unit tests": unit(), "chapters": chapters()}
+        results = {"lint": lint(), "unit tests": unit(), "speed": speed(), "chapters": chapters()}
     counts = sum((count for _, count in results.values()), Counter())
     failed = [name for name, (passed, _) in results.items() if not passed]
     parts = ["lint"] * ("lint" in results) + [f"{n} {kind}" for kind, n in counts.items()]
