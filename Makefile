@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PORT ?= 8000
 PAGE := _build/html/index.html
 
 # For every notebook and test: one thread (two workers share the cores) and a quiet TensorFlow that
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
 	$(wildcard chapters/* assets/* _ext/*.py _templates/*) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book pdf test lint chapters notebooks bench lab format clean
+.PHONY: help book serve pdf linkcheck test lint chapters notebooks bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -25,6 +26,14 @@ help: ## list the commands
 
 book: _build/.done ## build the HTML book from the stored outputs
 	@echo "$(if $(BUILT),The book is built,The book is up to date): file://$(CURDIR)/$(PAGE)"
+
+serve: $(VENV)/.serve ## serve the book, rebuild and reload it on a change (PORT=8000)
+	@PYTHONPATH=_ext $(BIN)/sphinx-autobuild . _build/serve --port $(PORT) -q \
+		--pre-build "$(BIN)/jupyter-book config sphinx ." \
+		$(foreach path,.venv .git _build conf.py,--ignore "$(CURDIR)/$(path)" --ignore "$(CURDIR)/$(path)/**")
+
+linkcheck: $(VENV)/.book ## try all links to other sites (needs the network)
+	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/linkcheck -q
 
 pdf: _build/.done ## print the whole book as a PDF (needs Chromium)
 	@$(BIN)/python tools/pdf.py
@@ -54,7 +63,7 @@ format: $(VENV)/.all ## put code and notebooks into the common format
 	@$(BIN)/ruff format .
 
 clean: ## remove what was built, but not .venv
-	@rm -rf _build build rnnlab.egg-info .pytest_cache .ruff_cache chapters/.ruff_cache .hypothesis .coverage .coverage.*
+	@rm -rf _build build conf.py rnnlab.egg-info .pytest_cache .ruff_cache chapters/.ruff_cache .hypothesis .coverage .coverage.*
 
 # A build from nothing takes seconds. An incremental one would not repeat the warnings of pages that
 # did not change, and so pass the second time.
@@ -82,6 +91,11 @@ $(VENV)/.all: requirements.txt requirements-book.txt pyproject.toml | $(VENV)/.c
 	@echo "Installing what runs the chapters and the tests (torch and TensorFlow take a while) ..."
 	@$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $(VENV)/.book $@
+
+$(VENV)/.serve: $(VENV)/.book
+	@echo "Installing what rebuilds the book on a change ..."
+	@$(BIN)/python -m pip install --quiet sphinx-autobuild==2025.8.25
+	@touch $@
 
 $(VENV)/.lab: $(VENV)/.all
 	@echo "Installing JupyterLab ..."

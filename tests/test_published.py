@@ -223,6 +223,25 @@ def test_names_of_the_package_have_links_unless_they_mean_something_else(pages, 
         assert f"`{text}`" in other, text
 
 
+FORMS = {  # of hosts that the book often links to; of all others, only that it is a host
+    "doi.org": r"/10\.\d{4,}/\S+",
+    "arxiv.org": r"/abs/\d{4}\.\d{4,5}",
+    "github.com": r"/[\w.-]+/[\w.-]+(/\S*)?",
+}
+
+
+def test_links_to_other_sites_have_the_form_of_one(pages):
+    tags = [a for page in pages.values() for a in page.select("article a[href], footer a[href]")]
+    found = {a["href"] for a in tags if "://" in a["href"]}
+    assert len(found) > 100
+    for address in found:
+        url = urlsplit(address)
+        assert url.scheme == "https", address
+        assert re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z]{2,}", url.netloc), address
+        assert not re.search(r"[\s<>\"{}|\\^`]|[.,;:)]$", address), address
+        assert re.fullmatch(FORMS.get(url.netloc, r".*"), url.path), address
+
+
 @every_notebook
 def test_every_lab_box_leads_to_the_labs(pages, name):
     for title in pages[name].select(".admonition.lab > .admonition-title"):
