@@ -17,13 +17,14 @@ from playwright.sync_api import sync_playwright
 
 BOOK = Path(__file__).parents[1] / "_build" / "html"
 CHROMIUM = shutil.which("chromium")
-# Of the folders beside the pages, one holds the theme's snippets, the other the sources.
+# Of the folders beside the pages, one holds the theme's snippets, the other the sources. The page for
+# wrong addresses is served from any depth, so its own addresses begin at the site's root.
 PAGES = [
     str(page.relative_to(BOOK))
     for page in sorted(BOOK.rglob("*.html"))
-    if page.relative_to(BOOK).parts[0] not in ("_static", "_sources")
+    if page.relative_to(BOOK).parts[0] not in ("_static", "_sources", "404.html")
 ]
-CHAPTERS = [page for page in PAGES if page[len("chapters/")].isdigit()] if PAGES else []
+CHAPTERS = [page for page in PAGES if page.removeprefix("chapters/")[0].isdigit()]
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
 needs_book = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
