@@ -17,8 +17,8 @@ from playwright.sync_api import sync_playwright
 
 BOOK = Path(__file__).parents[1] / "_build" / "html"
 CHROMIUM = shutil.which("chromium")
-# Of the folders beside the pages, one holds the theme's snippets, the other the sources. The page for
-# wrong addresses is served from any depth, so its own addresses begin at the site's root.
+# Of the folders beside the pages, one holds the theme's snippets, the other the sources. The page
+# for wrong addresses is served from any depth, so its own addresses begin at the site's root.
 PAGES = [
     str(page.relative_to(BOOK))
     for page in sorted(BOOK.rglob("*.html"))
