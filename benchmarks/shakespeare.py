@@ -89,6 +89,7 @@ def main(options):
     )
     if options.native:
         layer = native(options.framework, layer)
+        lab.training.LONG = math.inf  # compiled by XLA, Keras' layer takes twice as long
     model = lab.CharLM(vocabulary, layer, dropout=options.dropout, seed=options.seed)
     data = streams(train, options.rows, options.steps, restart=options.restart)
     weights, curve = train_to_the_clock(lab, model, data, options)

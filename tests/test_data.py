@@ -106,7 +106,7 @@ def test_records_are_read_by_name():
         True,
         False,
     }
-    with pytest.raises(ValueError, match=r"'shakespeare_trials'\], got 'moby dick'"):
+    with pytest.raises(ValueError, match=r"'shakespeare_trials', 'story'\], got 'moby dick'"):
         data.recorded("moby dick")
 
 
