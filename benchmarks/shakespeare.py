@@ -89,7 +89,8 @@ def main(options):
     )
     if options.native:
         layer = native(options.framework, layer)
-        lab.training.LONG = math.inf  # compiled by XLA, Keras' layer takes twice as long
+        if options.framework == "tensorflow":  # compiled by XLA, Keras' layer takes twice as long
+            lab.training.LONG = math.inf
     model = lab.CharLM(vocabulary, layer, dropout=options.dropout, seed=options.seed)
     data = streams(train, options.rows, options.steps, restart=options.restart)
     weights, curve = train_to_the_clock(lab, model, data, options)
