@@ -52,6 +52,18 @@ def test_a_subclass_that_steps_otherwise_is_obeyed(framework):
     close(other, 2 * plain, 1e-6)
 
 
+def test_a_numpy_layer_that_records_otherwise_is_obeyed():
+    m = lab("numpy")
+
+    class Doubled(m.RNN):
+        def record(self, xs, state, valid=None):
+            ys, state, tape = super().record(xs, state, valid)
+            return 2 * ys, state, tape
+
+    cell, xs = m.LSTMCell(2, 2), np.ones((1, 3, 2), "float32")
+    close(Doubled(cell)(xs)[0], 2 * m.RNN(cell)(xs)[0], 1e-6)
+
+
 def slopes(layer, xs, pick):
     """The gradients of a number made of outputs or state alone, by the weights' names."""
     if isinstance(layer, torch.nn.Module):
