@@ -64,6 +64,26 @@ def test_a_numpy_layer_that_records_otherwise_is_obeyed():
     close(Doubled(cell)(xs)[0], 2 * m.RNN(cell)(xs)[0], 1e-6)
 
 
+@pytest.mark.parametrize("kind", CELLS)
+def test_going_back_twice_gives_the_same_in_torch(kind):
+    """The loops write into what they keep only on the way forward."""
+    layer = network("torch", kind, "one")
+    xs = torch.ones(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    value = layer(xs)[0].square().sum()
+    wanted = [xs, *layer.parameters()]
+    first = torch.autograd.grad(value, wanted, retain_graph=True)
+    for one, other in zip(first, torch.autograd.grad(value, wanted), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("framework", THREE)
+def test_large_finite_inputs_are_taken(framework):
+    """Their sum is infinite in float32, and they are not."""
+    layer = lab(framework).SimpleRNN(2, 2)
+    ys, _ = layer(np.full((2, 2, 2), 1e38, "float32"))
+    assert as_numpy(ys).shape == (2, 2, 2)
+
+
 def slopes(layer, xs, pick):
     """The gradients of a number made of outputs or state alone, by the weights' names."""
     if isinstance(layer, torch.nn.Module):
