@@ -22,6 +22,12 @@ document.addEventListener("DOMContentLoaded", () => {
       announce(target.nextElementSibling.textContent.trim());
     }
   });
+  // The reader chose in another window, or on the page before, a moment ago: follow.
+  addEventListener("storage", ({ key, newValue }) => {
+    if (key !== "sphinx-design-tab-id-framework" || !newValue) return;
+    document.querySelectorAll(`.framework-tabs > [data-sync-id="${CSS.escape(newValue)}"]`)
+      .forEach(label => { label.previousElementSibling.checked = true; });
+  });
   // A link chose it: say so, for the reader may have chosen otherwise before.
   if (tabs.length && new URLSearchParams(location.search).get("framework") === wanted) {
     const label = tabs[0].querySelector(`[data-sync-id="${CSS.escape(wanted)}"]`);
