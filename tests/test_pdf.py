@@ -16,10 +16,10 @@ TOC = {
     ],
 }
 CONFIG = {"title": "Title", "author": "Author", "html": {"baseurl": "https://book.example.org/"}}
-SCRIPT = "window.MathJax = {startup: {promise: Promise.resolve()}}"
 LINES = [f"line {k} of the code" for k in range(200)]
 CODE = "\n".join(LINES)
 ROWS = "".join(f"<tr><td>row {k}</td></tr>" for k in range(100))
+WIDE = f"<table><tr style='white-space: nowrap'><td>{'z' * 140}<b>?</b></td></tr></table>"
 PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
 PAGES = {
     "index": "<h1>Hello</h1><p><a href='a/one.html'>one</a> <a href='genindex.html'>index</a></p>",
@@ -35,8 +35,12 @@ PAGES = {
         <details class='admonition hide above-input'><summary>Show</summary>figure code</details>
         <details><summary>More</summary><p>the rest</p></details></section>""",
     "a/two": f"<h1>Two</h1><section id='s'><h2>Other</h2><pre>{CODE}</pre></section>",
-    "three": f"<h1>Three</h1><p>{'x' * 79}</p><pre>{'y' * 78}<b>!</b></pre><table>{ROWS}</table>",
+    "three": f"<h1>Three</h1><p>{'x' * 79}</p><pre>{'y' * 78}<b>!</b></pre>{WIDE}"
+    f"<table>{ROWS}</table>",
 }
+
+
+TITLES = ["Contents", "Hello", "Part A", "One σ", "Section", "Two", "Other", "Part B", "Three"]
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +54,8 @@ def html(tmp_path_factory):
         path = folder / f"{name}.html"
         path.parent.mkdir(exist_ok=True)
         path.write_text(
-            f"<html><head><link rel='stylesheet' href='book.css'><script>{SCRIPT}</script>"
-            f"<script>other()</script></head><body><nav>menu</nav>"
+            "<html><head><link rel='stylesheet' href='book.css'><script>other()</script></head>"
+            "<body><nav>menu</nav>"
             f"<article class='bd-article'>{article}</article></body></html>"
         )
     return folder
@@ -64,12 +68,10 @@ def book(html):
 
 def test_all_pages_in_their_order_under_their_parts(book):
     found = [tag.get_text() for tag in book.find_all(["h1", "h2"])]
-    assert found == ["Hello", "Part A", "One \\(\\sigma\\)", "Two", "Part B", "Three"]
+    assert found == ["Contents", "Hello", "Part A", "One \\(\\sigma\\)", "Two", "Part B", "Three"]
     assert [tag.get_text() for tag in book.find_all("h3")] == ["Section", "Other"]
     assert [tag["id"] for tag in book.find_all("article")] == ["index", "a/one", "a/two", "three"]
-    assert list(pdf.headings(str(book))) == [
-        "Hello", "Part A", "One σ", "Section", "Two", "Other", "Part B", "Three",
-    ]  # fmt: skip
+    assert list(pdf.headings(str(book))) == TITLES
     assert "menu" not in book.get_text()
 
 
@@ -104,8 +106,7 @@ def printed(html, book):
     if not any(map(shutil.which, pdf.BROWSERS)):
         pytest.skip("Chromium is not installed")
     source, target = html / "book.html", html / "book.pdf"
-    source.write_text(str(book), encoding="utf-8")
-    pdf.print_pdf(source, target)
+    pdf.print_numbered(str(book), source, target)
     pdf.name_outline(target, list(pdf.headings(str(book))), CONFIG)
     reader = PdfReader(target)
     return [page.extract_text() for page in reader.pages], reader
@@ -129,13 +130,23 @@ def test_the_outline_leads_to_the_pages(printed):
                 yield entry.title, texts[reader.get_destination_page_number(entry)]
 
     found = dict(walk(reader.outline))
-    assert list(found) == ["Hello", "Part A", "One σ", "Section", "Two", "Other", "Part B", "Three"]
-    for title in ("Hello", "Part A", "Section", "Two", "Other", "Part B", "Three"):
+    assert list(found) == TITLES
+    for title in ("Contents", "Hello", "Part A", "Section", "Two", "Other", "Part B", "Three"):
         assert title in found[title]
-    nested = reader.outline[2]
+    nested = reader.outline[3]
     assert nested[0].title == "One σ"
     assert nested[1][0].title == "Section"
     assert reader.metadata.title == "Title"
+
+
+def test_the_contents_name_the_pages(printed):
+    texts = [text.replace("\\(\\sigma\\)", "σ") for text in printed[0]]
+    lines = texts[1].splitlines()
+    assert lines[:2] == ["2", "Contents"]
+    entries = dict(line.rsplit(" ", 1) for line in lines[2:] if not line.startswith("Part"))
+    assert list(entries) == ["Hello", "One σ", "Two", "Three"]
+    for title, number in entries.items():
+        assert title in texts[int(number) - 1].splitlines()[1:3]  # below its number and its part
 
 
 def test_both_frameworks_and_what_was_folded_are_printed(printed):
@@ -152,11 +163,12 @@ def test_no_line_is_cut(printed):
     assert "y" * 78 + "!" in lines
 
 
-def test_a_line_of_79_characters_ends_before_the_margin(printed):
+@pytest.mark.parametrize("mark", ["!", "?"])
+def test_a_line_of_79_characters_and_a_wide_table_end_before_the_margin(printed, mark):
     ends = []
 
     def note(text, cm, tm, font, size):
-        if text.strip() == "!":
+        if text.strip() == mark:
             ends.append(tm[4] * cm[0] + cm[4])
 
     for page in printed[1].pages:

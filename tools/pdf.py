@@ -1,8 +1,9 @@
 """Print the built book as one PDF: ``make pdf``.
 
 All pages go into one HTML file, in the order of the book, with their links leading to each other
-inside it; a headless Chromium prints that, with an outline and page numbers. On paper nothing can
-be unfolded: solutions are open, both frameworks are shown, and the code of figures is left out.
+inside it; a headless Chromium prints that, with an outline and page numbers. It prints twice: only
+the first print tells the pages that the contents name. On paper nothing can be unfolded: solutions
+are open, both frameworks are shown, and the code of figures is left out.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import yaml
 from bs4 import BeautifulSoup
-from pypdf import PdfWriter
+from pypdf import PdfReader, PdfWriter
 from pypdf.generic import NameObject, TextStringObject
 
 ROOT = Path(__file__).parents[1]
@@ -25,13 +26,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Of no use on paper, or only in a browser with scripts.
 LEFT_OUT = ".headerlink, script, input, details.above-input, details.api-source, summary svg"
 REFERRING = ("for", "aria-controls", "aria-labelledby", "aria-describedby")
-# Formulas as large as the text around them; and what is wider than the page is shown smaller.
-SIZE = "MathJax.chtml = {matchFontHeight: false, scale: 1.08};"
+# What is wider than the page is shown smaller.
 FIT = """
-MathJax.startup.promise.then(() => {
+document.fonts.ready.then(() => {
   for (const wide of document.querySelectorAll("table, mjx-container[display]")) {
     const room = wide.parentElement.clientWidth;
-    if (wide.scrollWidth > room) wide.style.fontSize = `${(100 * room) / wide.scrollWidth}%`;
+    for (let tries = 0; wide.scrollWidth > room && tries < 5; tries++) {  // margins keep their size
+      const size = parseFloat(getComputedStyle(wide).fontSize);
+      wide.style.setProperty("font-size", `${(size * room) / wide.scrollWidth}px`, "important");
+    }
   }
 });
 """
@@ -57,13 +60,22 @@ def assemble(html, toc, config):
     book.html.append(head(book, first, config))
     body = book.new_tag("body", attrs={"class": "bd-content"})
     body.append(cover(book, config))
+    listing = book.new_tag("section", attrs={"class": "contents"})
+    heading = book.new_tag("h1")
+    heading.string = "Contents"
+    listing.append(heading)
+    body.append(listing)
     for caption, page in pages:
         if caption:
             part = book.new_tag("h1", attrs={"class": "part"})
             part.string = caption
             body.append(part)
+            name = book.new_tag("p", attrs={"class": "part"})
+            name.string = caption
+            listing.append(name)
         article = soup(html / f"{page}.html").select_one("article.bd-article")
         body.append(on_paper(article, page, known))
+        listing.append(entry(book, page, title(article.h2)))
     fit = book.new_tag("script")
     fit.string = FIT
     body.append(fit)
@@ -76,7 +88,7 @@ def soup(path):
 
 
 def head(book, first, config):
-    """The styles and the formulas' script of a page, and the styles of paper."""
+    """The styles of a page, and those of paper."""
     made = book.new_tag("head")
     made.append(book.new_tag("meta", charset="utf-8"))
     title = book.new_tag("title")
@@ -84,12 +96,6 @@ def head(book, first, config):
     made.append(title)
     for link in first.select("link[rel=stylesheet]"):
         made.append(link)
-    for script in first.select("script"):
-        if "MathJax" in script.text or "mathjax" in script.get("src", ""):
-            made.append(script)
-    size = book.new_tag("script")
-    size.string = SIZE  # the formulas' own script is deferred
-    made.append(size)
     style = book.new_tag("style")
     style.string = STYLE.read_text(encoding="utf-8")
     made.append(style)
@@ -109,6 +115,25 @@ def cover(book, config):
     where.append(link)
     made.append(where)
     return made
+
+
+def entry(book, page, words):
+    """A line of the contents, with room for the number of the page that it leads to."""
+    line = book.new_tag("p")
+    link = book.new_tag("a", href=f"#{page}")
+    link.string = words
+    line.extend([link, book.new_tag("span"), book.new_tag("output")])
+    return line
+
+
+def number(html, pages):
+    """Write into the contents on which pages the headings are, given those of all headings."""
+    book = BeautifulSoup(html, "html.parser")
+    place = {id(heading): page for heading, page in zip(found(book), pages, strict=True)}
+    for line in book.select(".contents output"):
+        article = book.find(id=line.parent.a["href"].removeprefix("#"))
+        line.string = str(place[id(article.h2)])
+    return str(book)
 
 
 def on_paper(article, page, known):
@@ -178,11 +203,47 @@ def print_pdf(source, target):
         raise SystemExit(f"{command[0]} printed nothing:\n{done.stderr}")
 
 
+def found(book):
+    """The tags of all headings."""
+    return book.find_all(re.compile("^h[1-6]$"))
+
+
+def title(heading):
+    """The text of a heading; formulas as they are written, without their marks."""
+    text = heading.get_text().replace("\\sigma", "σ")
+    return " ".join(re.sub(r"\\[()]?", "", text).split())
+
+
 def headings(html):
-    """The headings of a document; formulas as they are written, without their marks."""
-    for heading in BeautifulSoup(html, "html.parser").find_all(re.compile("^h[1-6]$")):
-        text = heading.get_text().replace("\\sigma", "σ")
-        yield " ".join(re.sub(r"\\[()]?", "", text).split())
+    """The titles of all headings of a document."""
+    return map(title, found(BeautifulSoup(html, "html.parser")))
+
+
+def pages_of_headings(path):
+    """On which page, counted from 1, each heading of a PDF is: what its outline says."""
+    reader = PdfReader(path)
+
+    def flat(entries):
+        for entry in entries:
+            if isinstance(entry, list):
+                yield from flat(entry)
+            else:
+                yield reader.get_destination_page_number(entry) + 1
+
+    return list(flat(reader.outline))
+
+
+def print_numbered(html, source, target):
+    """Print a document, and again with the page numbers in its contents; return it with them."""
+    source.write_text(html, encoding="utf-8")
+    print_pdf(source, target)
+    pages = pages_of_headings(target)
+    html = number(html, pages)
+    source.write_text(html, encoding="utf-8")
+    print_pdf(source, target)
+    if pages_of_headings(target) != pages:
+        raise SystemExit("the numbers in the contents have moved what they lead to")
+    return html
 
 
 def name_outline(path, titles, config):
@@ -216,12 +277,11 @@ def main():
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     source, target = HTML / "book.html", ROOT / "_build" / "rnnlab.pdf"
     html = assemble(HTML, toc, config)
-    source.write_text(html, encoding="utf-8")
     target.unlink(missing_ok=True)
     try:
-        print_pdf(source, target)
+        html = print_numbered(html, source, target)
     finally:
-        source.unlink()
+        source.unlink(missing_ok=True)
     name_outline(target, list(headings(html)), config)
     print(f"The book is printed: {target} ({target.stat().st_size / 1e6:.1f} MB)")
     return 0
