@@ -1,4 +1,4 @@
-"""Say to screen readers what the theme says to the eye only; let phones break long names."""
+"""Say to screen readers what the theme says to the eye only; end lines where the eye expects it."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,36 @@ MENDS = [
 ]
 
 
+# A formula in the text, with the bracket before it and the marks after it.
+FORMULA = re.compile(
+    r"[(\u201c]?<span class=\"math notranslate nohighlight\">"
+    r"(?:(?!</mjx-container>).)*</mjx-container></span>"
+    r"(?:[.,;:!?)\u201d\u2019]|\u2019s\b)+",
+    re.DOTALL,
+)
+
+
 def breakable(match):
-    """A long name in code, with places where a line may end: after a joint, not within a word."""
-    return re.sub(r"(?<=\w)([_.=(,/:]+)(?=\w)", r"\1<wbr>", match[0])
+    """A long name in code, with places where a line may end: after a joint, not within a word or
+    a number."""
+    return re.sub(r"(?<=\w)([_.=(,/:]+)(?=[^\W\d])", r"\1<wbr>", match[0])
+
+
+def together(match):
+    """A formula and the marks after it: a box may else be parted from them at the end of a line."""
+    return f'<span class="together">{match[0]}</span>'
+
+
+def in_korean(match):
+    """Text with its Korean words marked as such: a voice that reads English cannot read them."""
+    return re.sub(r"[가-힣]+(?: [가-힣]+)*", r'<span lang="ko">\g<0></span>', match[0])
 
 
 def mend(html):
     for pattern, better in MENDS:
         html = re.sub(pattern, better, html)
+    html = re.sub(r">[^<>]*[가-힣][^<>]*(?=<)", in_korean, html)
+    html = FORMULA.sub(together, html)
     return re.sub(r'(?<=<span class="pre">)[^<]{12,}(?=</span>)', breakable, html)
 
 

@@ -82,6 +82,12 @@ def weight(page):
     return sum(len(gzip.compress(file.read_bytes(), 6)) for file in files if file.is_file())
 
 
+def unmarked_korean(page):
+    """Text in Korean that would be read out as English: the pages' language."""
+    text = re.sub(r'<span lang="ko">[^<]*</span>', "", page.text)
+    return re.findall(r">([^<>]*[가-힣][^<>]*)<", text)
+
+
 @pytest.fixture(params=PAGES)
 def page(request):
     return read(BOOK / request.param)
@@ -97,6 +103,10 @@ def test_no_anchor_stands_twice(page):
 
 def test_every_image_says_what_is_to_be_seen(page):
     assert silent_images(page) == []
+
+
+def test_korean_words_are_marked_for_screen_readers(page):
+    assert unmarked_korean(page) == []
 
 
 def test_a_page_names_no_other_host_to_load_from(page):
@@ -135,6 +145,7 @@ def test_figures_are_sharp_at_any_size():
         (repeated_ids, '<p id="main-content"><p id="main-content">'),
         (silent_images, '<img src="a.svg" alt="">'),
         (silent_images, '<img src="a.svg">'),
+        (unmarked_korean, "<p>순환</p>"),
         (outside_loads, '<script src="https://other.invalid/a.js"></script>'),
         (outside_loads, '<link rel="stylesheet" href="//other.invalid/a.css">'),
         (outside_loads, "<style>p { background: url(https://other.invalid/a.png) }</style>"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from browser import BOOK, PAGES, UNFOLD, needs_chromium, serve, start_chromium, visit
+from browser import PAGES, UNFOLD, needs_chromium, visit
 
 pytestmark = needs_chromium
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
@@ -38,18 +38,6 @@ def violations(browser, base, page, look, spoil=""):
             found["id"]: [node["html"][:200] for node in found["nodes"]]
             for found in seen.tab.evaluate(RUN)["violations"]
         }
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with start_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def base():
-    with serve(BOOK) as base:
-        yield base
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -1,7 +1,7 @@
 """Every page of the built book in Chromium: silent, complete, still, and no wider than a phone."""
 
 import pytest
-from browser import BOOK, PAGES, PHONE, UNFOLD, needs_chromium, serve, start_chromium, visit
+from browser import BOOK, PAGES, PHONE, UNFOLD, needs_chromium, visit
 
 pytestmark = needs_chromium
 STILL = 0.001  # what may move, in the browser's measure: its share of the window times its way
@@ -73,18 +73,6 @@ def look(browser, base, page, spoil=""):
         found["complaints"] = [c for c in seen.complaints if c not in seen.outside]
         found["outside"] = seen.outside
         return found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with start_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def base():
-    with serve(BOOK) as base:
-        yield base
 
 
 @pytest.mark.parametrize("page", PAGES)

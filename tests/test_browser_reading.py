@@ -2,37 +2,19 @@
 
 import pytest
 from browser import (
-    BOOK,
     CHAPTERS,
     DESKTOP,
     PHONE,
     UNFOLD,
     needs_chromium,
-    serve,
-    start_chromium,
     visit,
 )
 
 pytestmark = needs_chromium
+OPENED_FROM = "file"
 PAGE, OTHER = "chapters/02_cells.html", "chapters/08_lstm.html"
 SHOWN = """() => [...document.querySelectorAll('.framework-tabs > .sd-tab-content')]
   .map(box => [box.previousElementSibling.textContent.trim(), box.checkVisibility()])"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with start_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def base(request):
-    """Where the book is opened from: files, where a browser allows least, or a server."""
-    if getattr(request, "param", "file") == "file":
-        yield f"{BOOK.as_uri()}/"
-    else:
-        with serve(BOOK) as base:
-            yield base
 
 
 from_both = pytest.mark.parametrize("base", ["file", "server"], indirect=True)

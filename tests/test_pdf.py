@@ -100,6 +100,15 @@ def test_without_a_browser_it_says_what_to_do(monkeypatch):
         pdf.browser()
 
 
+@pytest.mark.parametrize(("fonts", "has"), [("", False), ("NanumGothic.ttf", True)])
+def test_a_missing_font_is_noticed(tmp_path, monkeypatch, fonts, has):
+    program = tmp_path / "fc-list"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{fonts}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert pdf.has_korean() == has
+
+
 @pytest.fixture(scope="module")
 def printed(html, book):
     """The text of each printed page, and the outline."""

@@ -272,6 +272,13 @@ def outline(parent):
         entry = entry.get("/Next")
 
 
+def has_korean():
+    """Whether there is a font for the Korean names in the glossary; true where nobody can tell."""
+    if not shutil.which("fc-list"):
+        return True
+    return bool(subprocess.run(["fc-list", ":lang=ko"], capture_output=True, text=True).stdout)
+
+
 def main():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
@@ -283,6 +290,8 @@ def main():
     finally:
         source.unlink(missing_ok=True)
     name_outline(target, list(headings(html)), config)
+    if not has_korean():
+        print("No font for Korean is installed: those words are boxes (Debian: fonts-nanum)")
     print(f"The book is printed: {target} ({target.stat().st_size / 1e6:.1f} MB)")
     return 0
 
