@@ -167,11 +167,11 @@ def test_without_scripts_both_are_shown(open_page, browser, base, page):
 @pytest.mark.parametrize(
     ("query", "found"),
     [
-        ("forget gate", "The LSTM, one gate at a time"),
-        ("reset gate", "The GRU: two gates, one vector"),
+        ("forget gate", "8. The LSTM, one gate at a time"),
+        ("reset gate", "9. The GRU: two gates, one vector"),
         ("candidate", "Symbols and shapes"),
         ("W_h", "Symbols and shapes"),
-        ("b_hn", "The GRU: two gates, one vector"),
+        ("b_hn", "9. The GRU: two gates, one vector"),
         ("LSTMCell", "rnnlab.torch.LSTMCell"),
         ("to_native", "rnnlab.tensorflow.to_native"),
         ("CharLM", "rnnlab.numpy.CharLM"),
