@@ -50,7 +50,7 @@ def problems(path):
             continue  # the one cell that is not run
         if cell.cell_type == "code":
             executed += 1
-            clocks |= functions_that_call(cell, clocks)
+            clocks |= timed(cell, clocks)
             found = code_problems(cell, executed, clocks)
         else:
             found = text_problems(cell.source)
@@ -86,7 +86,7 @@ def code_problems(cell, expected_count, clocks):
         if not any(is_claim(node) for node in statements(tree(cell).body)):
             yield "excused from comparison without an assert"
         if not names(tree(cell)) & clocks:
-            yield "excused from comparison, and reads no clock"
+            yield "excused from comparison, and shows no time"
     yield from output_problems(cell, tags)
 
 
@@ -101,10 +101,15 @@ def names(node):
     return {getattr(n, "attr", getattr(n, "id", None)) for n in ast.walk(node)}
 
 
-def functions_that_call(cell, wanted):
-    """The functions that a cell defines and that use one of the names."""
-    defined = [n for n in ast.walk(tree(cell)) if isinstance(n, ast.FunctionDef)]
-    return {function.name for function in defined if names(function) & wanted}
+def timed(cell, clocks):
+    """The functions that a cell defines and the names it assigns, with a time from a clock."""
+    found = set()
+    for node in ast.walk(tree(cell)):
+        if isinstance(node, ast.FunctionDef) and names(node) & (clocks | found):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign) and names(node.value) & (clocks | found):
+            found |= {n.id for n in node.targets if isinstance(n, ast.Name)}
+    return found
 
 
 def statements(body):
@@ -313,7 +318,7 @@ TAMPERINGS = {
     "excused from comparison without": set_source(8, "x = clock()\nassert True"),
     "comparison without an assert": set_source(8, "def f():\n    assert clock() > 1"),
     "without an assert": set_source(8, "try:\n    assert clock() > 1\nexcept ValueError:\n    1"),
-    "reads no clock": set_source(8, "x = 1\nassert x == 1"),
+    "shows no time": set_source(8, "x = 1\nassert x == 1"),
     "stored stderr": add_output(3, "stream", name="stderr", text="boo\n"),
     "a stored error": add_output(3, "error", ename="E", evalue="e", traceback=[]),
     "a stored warning": add_output(3, "stream", name="stdout", text="UserWarning: boo\n"),
