@@ -18,11 +18,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
 	$(wildcard chapters/* assets/* _ext/*.py _templates/*) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book serve pdf linkcheck test lint chapters notebooks bench lab format clean
+.PHONY: help book serve pdf linkcheck test test-robust lint chapters notebooks bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: _build/.done ## build the HTML book from the stored outputs
 	@echo "$(if $(BUILT),The book is built,The book is up to date): file://$(CURDIR)/$(PAGE)"
@@ -40,6 +40,9 @@ pdf: _build/.done ## print the whole book as a PDF (needs Chromium)
 
 test: $(VENV)/.all _build/.done ## check everything: lint, unit tests, doctests, every page, every output
 	@$(BIN)/python tools/check.py
+
+test-robust: $(VENV)/.all ## run the chapters as on other machines (half an hour; one: ONLY=02_cells)
+	@$(BIN)/python tools/robust.py $(ONLY)
 
 lint: $(VENV)/.all ## check the style of code and notebooks
 	@$(BIN)/python tools/check.py lint

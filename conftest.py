@@ -1,9 +1,11 @@
 """What strict nbval needs to know about the chapters, and what all tests share."""
 
 import functools
+import itertools
 import re
 import sys
 
+import figures
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
@@ -19,10 +21,29 @@ def _close_figures():
 
 
 def pytest_collectstart(collector):
-    # Like PNG and JPEG: what a figure looks like depends on matplotlib's version. What it shows is
-    # printed or asserted beside it.
+    # Not letter by letter: compare() below looks at what a figure says and shows.
     if isinstance(collector, IPyNbFile):
         collector.skip_compare += ("image/svg+xml",)
+
+
+def compare(cell, now, stored, skip_compare=None):
+    """nbval's comparison of a cell's outputs, and then that of its figures."""
+    if not IPyNbCell.compare_outputs(cell, now, stored, skip_compare):
+        return False
+    for one, other in itertools.zip_longest(pictures(stored), pictures(now)):
+        missing = "a figure is missing, in the notebook or now" if None in (one, other) else ""
+        if problem := missing or figures.difference(one, other):
+            cell.comparison_traceback.append(problem)
+            return False
+    return True
+
+
+def pictures(outputs):
+    return [
+        output.data["image/svg+xml"]
+        for output in outputs
+        if "image/svg+xml" in output.get("data", {})
+    ]
 
 
 @functools.cache
@@ -44,6 +65,7 @@ def pytest_collection_modifyitems(items):
     ]
     for item in items:
         if isinstance(item, IPyNbCell):
+            item.compare_outputs = functools.partial(compare, item)
             code = "\n".join(cell.source for cell in item.parent.nb.cells)
             for name in re.findall(r"""\bload\(["'](\w+)["']\)""", code):
                 if reason := missing(name):

@@ -136,7 +136,7 @@ def numbers(env, verified, holds):
     versions = f"with {', '.join(names[:-1])} and {names[-1]}"
     if holds:
         return [link, nodes.Text(f" {versions}")]
-    changed = f": the code was changed after its last run, {versions}"
+    changed = f": code or an output was changed after the last run, {versions}"
     return [nodes.Text("not "), link, nodes.Text(changed)]
 
 

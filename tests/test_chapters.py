@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import figures
 import nbformat
 import notebooks
 import pytest
@@ -30,6 +31,9 @@ TAGS = {
     "raises-exception",
     "nbval-ignore-output",
 }
+MATPLOTLIB = re.search(
+    r"^matplotlib==(\S+)", (ROOT / "requirements-book.txt").read_text("utf-8"), re.MULTILINE
+)[1]
 OF_A_MACHINE = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|usr|var|opt|mnt|Users)/\w|[A-Z]:\\\\?Users"
     rf"|{re.escape(str(ROOT))}|{re.escape(str(Path.home()))}\b"
@@ -40,13 +44,14 @@ def problems(path):
     """Yield what is wrong with a stored notebook, each with the number of its cell."""
     cells = nbformat.read(path, as_version=4).cells
     yield from (f"{path.name}, {problem}" for problem in first_cell_problems(cells))
-    executed = 0
+    executed, clocks = 0, {"perf_counter"}
     for number, cell in enumerate(cells, start=1):
         if number == 1:
             continue  # the one cell that is not run
         if cell.cell_type == "code":
             executed += 1
-            found = code_problems(cell, executed)
+            clocks |= timed(cell, clocks)
+            found = code_problems(cell, executed, clocks)
         else:
             found = text_problems(cell.source)
         if "remove-cell" in cell.metadata.get("tags", []) and number > 2:
@@ -63,14 +68,13 @@ def first_cell_problems(cells):
         yield "cell 1: was run"
 
 
-def code_problems(cell, expected_count):
+def code_problems(cell, expected_count, clocks):
     tags = set(cell.metadata.get("tags", []))
-    lines = cell.source.splitlines()
     if not cell.source.strip():
         yield "empty"
     if cell.execution_count != expected_count:
         yield f"execution count is {cell.execution_count}, not {expected_count}"
-    if max(map(len, lines), default=0) > 79:
+    if max(map(len, cell.source.splitlines()), default=0) > 79:
         yield "a code line longer than 79 characters"
     if OF_A_MACHINE.search(cell.source):
         yield "an absolute path"
@@ -78,14 +82,49 @@ def code_problems(cell, expected_count):
         yield f"unknown tags {sorted(unknown)}"
     if re.search(r"#\s*(?:NBVAL|PYTEST_VALIDATE)_", cell.source):
         yield "an nbval comment; use a tag"
-    if "nbval-ignore-output" in tags and not has_assert(lines):
-        yield "excused from comparison without an assert"
+    if "nbval-ignore-output" in tags:
+        if not any(is_claim(node) for node in statements(tree(cell).body)):
+            yield "excused from comparison without an assert"
+        if not names(tree(cell)) & clocks:
+            yield "excused from comparison, and shows no time"
     yield from output_problems(cell, tags)
 
 
-def has_assert(lines):
-    python = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in lines)
-    return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(python)))
+def tree(cell):
+    """The syntax of a cell, without IPython's own lines."""
+    lines = cell.source.splitlines()
+    return ast.parse("\n".join("" if x.lstrip().startswith(("%", "!")) else x for x in lines))
+
+
+def names(node):
+    """All names that a piece of code uses."""
+    return {getattr(n, "attr", getattr(n, "id", None)) for n in ast.walk(node)}
+
+
+def timed(cell, clocks):
+    """The functions that a cell defines and the names it assigns, with a time from a clock."""
+    found = set()
+    for node in ast.walk(tree(cell)):
+        if isinstance(node, ast.FunctionDef) and names(node) & (clocks | found):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign) and names(node.value) & (clocks | found):
+            found |= {n.id for n in node.targets if isinstance(n, ast.Name)}
+    return found
+
+
+def statements(body):
+    """What surely runs: not the body of a function, nor what stands under an if or a try."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.For | ast.With):
+            yield from statements(node.body)
+
+
+def is_claim(node):
+    """An assert that compares something of the run, and so can fail."""
+    return isinstance(node, ast.Assert) and any(
+        isinstance(n, ast.Compare) and names(n) - {None} for n in ast.walk(node.test)
+    )
 
 
 def output_problems(cell, tags):
@@ -104,11 +143,20 @@ def output_problems(cell, tags):
             yield "an absolute path in an output"
         if any(mime.startswith("image/") for mime in data):
             yield from figure_problems(cell, data)
+        elif data.get("text/plain", "").startswith("<Figure "):
+            yield "a figure without its picture"
+    shown = sum(
+        "<Figure " in output.get("data", {}).get("text/plain", "") for output in cell.outputs
+    )
+    if cell.source.splitlines()[-1:] == ["plt.show()"] and not shown:
+        yield "ends in plt.show(), but no figure is stored"
 
 
 def figure_problems(cell, data):
     if "image/svg+xml" not in data:
         yield "a figure that is not SVG"
+    elif (release := figures.release(data["image/svg+xml"])) != MATPLOTLIB:
+        yield f"a figure by matplotlib {release}, not {MATPLOTLIB}: it is not compared"
     if not cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "").strip():
         yield "a figure without alt text (mystnb.image.alt)"
     if cell.source.splitlines()[-1:] != ["plt.show()"]:
@@ -214,7 +262,8 @@ def good():
             source, execution_count=count, outputs=list(outputs), metadata=metadata
         )
 
-    svg = new_output("display_data", {"image/svg+xml": "<svg/>", "text/plain": "<Figure>"})
+    picture = f"<svg><title>Matplotlib v{MATPLOTLIB}, somewhere</title></svg>"
+    svg = new_output("display_data", {"image/svg+xml": picture, "text/plain": "<Figure size 1x1>"})
     (colab, colab_tags), (setup, setup_tags) = notebooks.FIRST_CELLS
     return new_notebook(
         cells=[
@@ -225,7 +274,8 @@ def good():
             code("plt.plot([1, 2])\nplt.show()", 3, [svg], **FIGURE),
             code("1", 4, tags=["pytorch"]),
             code("1", 5, tags=["tensorflow"]),
-            code("%time x = 1\nassert x == 1", 6, tags=["nbval-ignore-output"]),
+            code("def clock():\n    return time.perf_counter()", 6),
+            code("%xmode Plain\nx = clock()\nassert x > 1", 7, tags=["nbval-ignore-output"]),
         ]
     )
 
@@ -263,12 +313,22 @@ TAMPERINGS = {
     "unknown tags ['pytroch']": set_tags(3, "pytroch"),
     "cell 4: removed": set_tags(3, "remove-cell"),
     "an nbval comment": set_source(3, "# NBVAL_SKIP\nprint(1)"),
-    "without an assert": set_tags(3, "nbval-ignore-output"),
+    "cell 4: excused from comparison without an assert": set_tags(3, "nbval-ignore-output"),
+    "cell 9: excused from comparison without an assert": set_source(8, "x = clock()"),
+    "excused from comparison without": set_source(8, "x = clock()\nassert True"),
+    "comparison without an assert": set_source(8, "def f():\n    assert clock() > 1"),
+    "without an assert": set_source(8, "try:\n    assert clock() > 1\nexcept ValueError:\n    1"),
+    "shows no time": set_source(8, "x = 1\nassert x == 1"),
     "stored stderr": add_output(3, "stream", name="stderr", text="boo\n"),
     "a stored error": add_output(3, "error", ename="E", evalue="e", traceback=[]),
     "a stored warning": add_output(3, "stream", name="stdout", text="UserWarning: boo\n"),
     "not SVG": lambda cells: cells[4].outputs[0].update(data={"image/png": "iVBO"}),
     "a figure without alt text": lambda cells: cells[4].metadata.pop("mystnb"),
+    "a figure by matplotlib 3.9": lambda cells: (
+        cells[4].outputs[0].data.update({"image/svg+xml": "<svg>Matplotlib v3.9</svg>"})
+    ),
+    "a figure without its picture": lambda cells: cells[4].outputs[0].data.pop("image/svg+xml"),
+    "no figure is stored": lambda cells: cells[4].update(outputs=[]),
     "does not end in plt.show()": set_source(4, "plt.plot([1, 2]);"),
     "a picture without alt text": set_source(2, "![](../assets/loop.svg)"),
     "cell 3: a picture without alt": set_source(2, "```{figure} x.svg\n:name: x\n```"),

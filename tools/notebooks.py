@@ -66,13 +66,13 @@ def put_first_cells(notebook):
 
 
 def verified(notebook, seconds):
-    """What is kept of a run: the code that ran, with which versions, and about how long."""
+    """What is kept of a run: what ran and came out, with which versions, and about how long."""
     before = notebook.metadata.get("rnnlab", {}).get("verified", {}).get("seconds", 0)
     nearest = min(SECONDS, key=lambda round_one: abs(round_one - seconds))
     # A little slower or faster is noise, also where it crosses from one round number to the next.
     same = before / 1.5 <= seconds <= before * 1.5
     return {
-        "code": stored.digest(notebook),
+        "cells": list(stored.signature(notebook)),
         "seconds": before if same else nearest,
         "python": ".".join(platform.python_version_tuple()[:2]),
         **{package: version(package).partition("+")[0] for package in stored.PACKAGES},
@@ -137,8 +137,8 @@ def store(path):
     if problems := [f"{path.name}, cell {n} wrote to stderr:\n{t}" for n, t in stderr_of(notebook)]:
         return "\n".join(problems)
     seconds = time.monotonic() - start
+    normalise(notebook)  # first: what is signed is what is stored
     notebook.metadata.setdefault("rnnlab", {})["verified"] = verified(notebook, seconds)
-    normalise(notebook)
     nbformat.validate(notebook)
     partial = path.with_suffix(".part")
     nbformat.write(notebook, partial)
