@@ -69,8 +69,10 @@ def test_the_workflows_do_what_they_are_for():
     assert check["jobs"]["publish"]["needs"] == ["lint", "test", "book"]
     assert check["jobs"]["publish"]["if"] == "github.event_name == 'push'"
     assert "schedule" in weekly[True]
-    sets = [one["set"] for one in weekly["jobs"]["versions"]["strategy"]["matrix"]["include"]]
-    assert sets == ["oldest", "between", "newest", "latest"]
+    jobs = weekly["jobs"]["versions"]["strategy"]["matrix"]["include"]
+    sessions = re.findall(r'python="(.*)"\)\ndef (\w+)', (ROOT / "noxfile.py").read_text("utf-8"))
+    assert len(sessions) == 4
+    assert [(job["python"], job["set"]) for job in jobs] == sessions
 
 
 TAMPERINGS = {
