@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
 	$(wildcard chapters/* assets/* _ext/*.py _templates/*) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book serve pdf linkcheck test test-robust lint chapters notebooks bench lab format clean
+.PHONY: help book serve pdf linkcheck test test-robust test-matrix lint audit chapters notebooks bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -44,7 +44,13 @@ test: $(VENV)/.all _build/.done ## check everything: lint, unit tests, doctests,
 test-robust: $(VENV)/.all ## run the chapters as on other machines (half an hour; one: ONLY=02_cells)
 	@$(BIN)/python tools/robust.py $(ONLY)
 
-lint: $(VENV)/.all ## check the style of code and notebooks
+test-matrix: $(VENV)/care/.done ## unit tests and chapters with older and newer libraries (one set: ONLY=oldest)
+	@MATRIX_TORCH=$(TORCH) $(VENV)/care/bin/nox $(if $(ONLY),--session $(ONLY))
+
+audit: $(VENV)/.all $(VENV)/care/.done ## known vulnerabilities and licences of all that is installed (needs the network)
+	@$(VENV)/care/bin/python tools/audit.py $(BIN)/python
+
+lint: $(VENV)/.all ## check the style of code, notebooks and workflows
 	@$(BIN)/python tools/check.py lint
 
 chapters: $(VENV)/.all ## run the chapters and compare their outputs (one: make chapters ONLY=02_cells)
@@ -94,6 +100,12 @@ $(VENV)/.all: requirements.txt requirements-book.txt pyproject.toml | $(VENV)/.c
 	@echo "Installing what runs the chapters and the tests (torch and TensorFlow take a while) ..."
 	@$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $(VENV)/.book $@
+
+$(VENV)/care/.done: requirements-care.txt | $(VENV)/.created
+	@echo "Installing what looks after versions and licences ..."
+	@$(PYTHON) -m venv $(VENV)/care
+	@$(VENV)/care/bin/python -m pip install --quiet -r requirements-care.txt
+	@touch $@
 
 $(VENV)/.serve: $(VENV)/.book
 	@echo "Installing what rebuilds the book on a change ..."

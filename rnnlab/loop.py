@@ -1,12 +1,12 @@
 """The loop around training steps, the same for the three notations."""
 
 import os
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 
 import numpy as np
-from tqdm import tqdm
 
-from rnnlab import checkpoint, checks
+from rnnlab import checks
 from rnnlab.batching import Batch, endless
 from rnnlab.state import leaves, mapped
 from rnnlab.weights import prefixed
@@ -28,6 +28,8 @@ class Run:
 
     def save(self, path, losses, state):
         """Write all that training needs to go on from here."""
+        from rnnlab import checkpoint  # here, so that rnnlab.numpy is imported with NumPy alone
+
         arrays = prefixed("weights", self.get_weights(self.model), "/")
         arrays |= prefixed("adam", self.adam.get_state(), "/")
         arrays["losses"] = np.array(losses, np.float64)
@@ -41,6 +43,8 @@ class Run:
 
         All of it is checked before anything is changed.
         """
+        from rnnlab import checkpoint
+
         arrays, about = checkpoint.read(path)
         if "losses" not in arrays:
             raise ValueError(
@@ -87,8 +91,7 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
     # A bar would be stored in a notebook's output and compared by the tests.
     quiet = not progress or "PYTEST_CURRENT_TEST" in os.environ
     source = _Groups(islice(endless(batches), len(losses), None))  # on from where it stopped
-    bar = tqdm(total=steps, desc="training", initial=len(losses), unit="step", disable=quiet)
-    with bar:
+    with nullcontext(lambda steps: None) if quiet else _bar(steps, len(losses)) as show:
         while len(losses) < steps:
             done = len(losses)
             end = steps if save_every is None else min(steps, done + save_every - done % save_every)
@@ -105,7 +108,7 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
                         "usual)"
                     )
                 losses.append(loss)
-            bar.update(len(group))
+            show(len(group))
             if save_every is not None and len(losses) % save_every == 0 and len(losses) < steps:
                 run.save(path, losses, state)
             if callback is not None and callback(done, losses[-1]):
@@ -113,6 +116,20 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
     if path is not None:
         run.save(path, losses, state)
     return np.array(losses)
+
+
+@contextmanager
+def _bar(steps, done):
+    """A progress bar: -> what moves it on."""
+    try:
+        from tqdm import tqdm  # here, for training without a bar needs NumPy alone
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "a progress bar needs tqdm, which is not installed: pip install tqdm, or pass "
+            "progress=False"
+        ) from error
+    with tqdm(total=steps, desc="training", initial=done, unit="step") as bar:
+        yield bar.update
 
 
 class _Groups:

@@ -1,14 +1,19 @@
 """What an import brings in: each framework comes alone, and none comes unasked."""
 
+import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-import rnnlab
+import rnnlab.numpy
 
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax"}
 
 
@@ -49,10 +54,50 @@ def test_tensorflow_without_torch():
     assert "torch" not in found
 
 
-@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
-def test_a_missing_framework_is_named(framework, monkeypatch):
-    first_file = Path(rnnlab.__file__).parent / framework / "__init__.py"
+@pytest.mark.parametrize(
+    ("module", "framework"),
+    [("torch", "torch"), ("tensorflow", "tensorflow"), ("plot", "matplotlib")],
+)
+def test_a_missing_framework_is_named(module, framework, monkeypatch):
+    """With the words that install it, and no older version than the package declares."""
+    first_file = Path(rnnlab.__file__).parent / module / "__init__.py"
     monkeypatch.setitem(sys.modules, framework, None)
-    words = rf"rnnlab\.{framework} needs .*, which is not installed: pip install {framework}"
+    (declared,) = (asked for asked in EXTRAS[module] if asked.startswith(framework))
+    words = (
+        rf"rnnlab\.{module} needs .*, which is not installed: pip install "
+        rf'"{re.escape(declared)}", or rnnlab with its extra \[{module}\]'
+    )
     with pytest.raises(ImportError, match=words):
         runpy.run_path(str(first_file))
+
+
+@pytest.mark.parametrize("module", ["torch", "tensorflow", "plot"])
+def test_what_a_framework_misses_is_not_taken_for_the_framework(module, monkeypatch):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name in ("torch", "tensorflow", "matplotlib"):
+                raise ModuleNotFoundError("No module named 'part_of_it'", name="part_of_it")
+
+    for name in ("torch", "tensorflow", "matplotlib"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError, match="part_of_it"):
+        runpy.run_path(str(Path(rnnlab.__file__).parent / module / "__init__.py"))
+
+
+def test_numpy_needs_nothing_but_numpy():
+    """Of what is no part of Python, rnnlab.numpy imports NumPy and no other."""
+    code = "import sys; own = {*sys.modules}; import rnnlab.numpy; "
+    code += "print(*{name.partition('.')[0] for name in sys.modules.keys() - own})"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert set(result.stdout.split()) - sys.stdlib_module_names == {"numpy", "rnnlab"}
+
+
+def test_a_missing_progress_bar_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # tests get no bar
+    model = rnnlab.numpy.Classifier(rnnlab.numpy.RNN(rnnlab.numpy.RNNCell(2, 3)), 2)
+    batch = np.ones((1, 2, 2), "float32"), np.array([0])
+    with pytest.raises(ImportError, match=r"tqdm, which is not installed: .* progress=False"):
+        rnnlab.numpy.fit(model, [batch], steps=1, lr=0.1)

@@ -4,6 +4,16 @@ Every function draws into new axes and returns them; end a cell with ``plt.show(
 are mid-tone on a transparent ground, so that a figure reads on a light page and on a dark one.
 """
 
+try:
+    import matplotlib as _framework  # noqa: F401  (as in rnnlab.torch)
+except ModuleNotFoundError as error:
+    if error.name != "matplotlib":
+        raise
+    raise ImportError(
+        "rnnlab.plot needs matplotlib, which is not installed: pip install "
+        '"matplotlib>=3.8", or rnnlab with its extra [plot]'
+    ) from error
+
 from rnnlab.plot import (
     batches,
     cells,

@@ -6,7 +6,8 @@ except ModuleNotFoundError as error:
     if error.name != "tensorflow":  # it is there, but something that it needs is not
         raise
     raise ImportError(
-        "rnnlab.tensorflow needs TensorFlow, which is not installed: pip install tensorflow"
+        "rnnlab.tensorflow needs TensorFlow, which is not installed: pip install "
+        '"tensorflow>=2.18", or rnnlab with its extra [tensorflow]'
     ) from error
 
 from rnnlab.tensorflow.cells import GRUCell, LSTMCell, LSTMState, RNNCell

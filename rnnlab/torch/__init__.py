@@ -6,7 +6,8 @@ except ModuleNotFoundError as error:
     if error.name != "torch":  # it is there, but something that it needs is not
         raise
     raise ImportError(
-        "rnnlab.torch needs PyTorch, which is not installed: pip install torch"
+        "rnnlab.torch needs PyTorch, which is not installed: pip install "
+        '"torch>=2.4", or rnnlab with its extra [torch]'
     ) from error
 
 from rnnlab.torch.cells import GRUCell, LSTMCell, LSTMState, RNNCell
