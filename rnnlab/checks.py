@@ -8,6 +8,8 @@ dimension that TensorFlow does not know while it traces a graph is ``None`` and 
 import itertools
 import math
 import numbers
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -214,6 +216,16 @@ def token_ids(name, values, size):
 def class_ids(name, values, classes):
     """Classes as an int64 array with 0 <= class < classes; TypeError or ValueError otherwise."""
     return ids(name, values, classes, "classes are ints from 0", f"there are {classes} classes")
+
+
+def path(name, value):
+    """Return a file's path as a Path; TypeError or ValueError if it is none."""
+    if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
+        raise TypeError(f"{name} must be a path, a string or a Path, got {type(value).__name__}")
+    found = Path(value)
+    if not found.name or "\0" in str(found):
+        raise ValueError(f"{name} must be the path of a file, got {str(value)!r}")
+    return found
 
 
 def flag(name, value):
@@ -492,6 +504,14 @@ def ragged(batch):
     B, T = batch.inputs.shape[:2]
     checked = lengths(batch.lengths, B, T)
     return batch._replace(lengths=checked), valid_steps(checked, T)
+
+
+def name(value, known):
+    """Refuse a name that is none of the known; ValueError, or TypeError if it is no string."""
+    if not isinstance(value, str):
+        raise TypeError(f"name must be a string, one of {known}, got {type(value).__name__}")
+    if value not in known:
+        raise ValueError(f"name must be one of {known}, got {value!r}")
 
 
 def choice(name, value, known):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnlab import checks
+
 __all__ = ["load", "names", "recorded", "times"]
 
 _TEXTS = {
@@ -29,8 +31,10 @@ _CORPORA = {
 }
 
 
+# Their files in the package, and the SHA-256 of each, with lines that end in one newline.
 _SERIES = {
-    name: Path(__file__).parent / "series_data" / f"{name}.csv" for name in ("airline", "sunspots")
+    "airline": "d27dd74f3654ab4c688afccf2348870410902f480cea900d872be2ae33184411",
+    "sunspots": "74b8e3acb9886b68abe9c56f6081257d522e2cb2470f17dbf597b396f4ea1706",
 }
 
 
@@ -68,12 +72,11 @@ def load(name):
     >>> load("airline")[:5]
     array([112., 118., 132., 129., 121.])
     """
+    checks.name(name, names())
     if name in _TEXTS:
         return _TEXTS[name]
     if name in _SERIES:
         return _column(name, 1).astype(np.float64)
-    if name not in _CORPORA:
-        raise ValueError(f"name must be one of {names()}, got {name!r}")
     return _checked(_path(name), _CORPORA[name]).decode("utf-8")
 
 
@@ -85,29 +88,38 @@ def times(name):
     >>> print(times("airline")[-1], times("sunspots")[0])
     1960-12 1700
     """
-    if name not in _SERIES:
-        raise ValueError(f"name must be one of {sorted(_SERIES)}, got {name!r}")
+    checks.name(name, sorted(_SERIES))
     return _column(name, 0).astype(np.datetime64)  # its unit is that of the text: a month or a year
 
 
 def recorded(name):
     """What a script in ``benchmarks/`` has recorded under this name, as Python's dicts and lists.
 
-    Raises ValueError if there is no such record.
+    Raises ValueError if there is no such record, or if its file is damaged.
 
     >>> [run["options"]["seconds"] for run in recorded("shakespeare")]
     [180.0, 180.0, 180.0, 180.0]
     """
     folder = Path(__file__).parent / "recorded"
-    known = sorted(path.stem for path in folder.glob("*.json"))
-    if name not in known:
-        raise ValueError(f"name must be one of {known}, got {name!r}")
-    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    checks.name(name, sorted(path.stem for path in folder.glob("*.json")))
+    path = folder / f"{name}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); {_REINSTALL}") from None
+
+
+_REINSTALL = "it was not used: install rnnlab again"
 
 
 def _column(name, k):
-    """A column (N,) of a series' file, as text."""
-    return np.loadtxt(_SERIES[name], dtype=str, delimiter=",", skiprows=1, usecols=k)
+    """A column (N,) of a series' file, as text, once the file's hash is right."""
+    path = Path(__file__).parent / "series_data" / f"{name}.csv"
+    content = path.read_bytes().replace(b"\r\n", b"\n")  # as git may have it on Windows
+    if hashlib.sha256(content).hexdigest() != _SERIES[name]:
+        raise ValueError(f"{path} is not the series that rnnlab came with; {_REINSTALL}")
+    lines = content.decode("utf-8").splitlines()
+    return np.loadtxt(lines, dtype=str, delimiter=",", skiprows=1, usecols=k)
 
 
 def _path(name):
@@ -138,9 +150,16 @@ def _path(name):
     except OSError as error:
         raise FileNotFoundError(
             f"the corpus {name!r} is not on this machine and could not be downloaded from "
-            f"{corpus['url']} ({type(error).__name__}). Download it where there is a network, "
-            f"save it as {corpus['file']} and set RNNLAB_DATA to the folder it is in"
+            f"{corpus['url']} to {cache} ({error.strerror or type(error).__name__}). Download it "
+            f"where there is a network, save it as {corpus['file']} and set RNNLAB_DATA to the "
+            "folder it is in"
         ) from None  # the four errors below this one tell a reader nothing more
+    except ValueError:
+        raise ValueError(
+            f"what came from {corpus['url']} is not the corpus {name!r}, whose sha256 hash is "
+            f"{corpus['sha256']}. It was not kept; try again, or save the right file as "
+            f"{corpus['file']} and set RNNLAB_DATA to the folder it is in"
+        ) from None
 
 
 def _checked(path, corpus):

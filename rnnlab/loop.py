@@ -1,6 +1,8 @@
 """The loop around training steps, the same for the three notations."""
 
 import os
+import signal
+import threading
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -9,7 +11,7 @@ import numpy as np
 from rnnlab import checks
 from rnnlab.batching import Batch, endless
 from rnnlab.state import leaves, mapped
-from rnnlab.weights import prefixed
+from rnnlab.weights import check_weights, prefixed
 
 __all__ = ["Run", "mean_loss", "run_steps"]
 
@@ -51,22 +53,109 @@ class Run:
                 f"{path} holds weights alone; to go on from it, fit() needs a checkpoint that "
                 "fit(..., checkpoint=...) wrote. set_weights(model, load_weights(path)) takes them"
             )
-        if about["model"] != self.model.about():
+        if about.get("model") != self.model.about():
             raise ValueError(
-                f"{path} is a checkpoint of another model: {about['model']}, got "
+                f"{path} is a checkpoint of another model: {about.get('model')}, got "
                 f"{self.model.about()}; build the model as it was"
             )
-        state = None
-        if about["state"] is not None:
-            parts = [arrays[f"state/{k}"] for k in range(about["state"])]
-            batch_size = len(parts[0])
-            fill = iter(parts)
-            form = mapped(lambda _: next(fill), self.model.layer.initial_state(batch_size))
-            state = self.model.layer.check_state(form, batch_size)
-        self.set_weights(self.model, checkpoint.part(arrays, checkpoint.WEIGHTS))
-        self.adam.set_state(checkpoint.part(arrays, "adam/"))
-        self.rng.bit_generator.state = about["rng"]
-        return arrays["losses"].tolist(), state
+        weights = checkpoint.part(arrays, checkpoint.WEIGHTS)
+        check_weights(weights, self.get_weights(self.model))
+        try:
+            losses = self._checked_losses(arrays["losses"])
+            adam = self._checked_adam(checkpoint.part(arrays, "adam/"), len(losses))
+            rng = _checked_rng(about.get("rng"))
+            state = self._checked_state(checkpoint.part(arrays, "state/"), about.get("state"))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path} is no checkpoint to go on from: {error}") from None
+        self.set_weights(self.model, weights)
+        self.adam.set_state(adam)
+        self.rng.bit_generator.state = rng
+        return losses, state
+
+    def _checked_losses(self, losses):
+        if losses.ndim != 1 or losses.dtype != np.float64 or not np.isfinite(losses).all():
+            raise ValueError("losses must be finite float64 (steps,)")
+        return losses.tolist()
+
+    def _checked_adam(self, arrays, steps):
+        """What Adam goes on from, in the form of what it has now."""
+        step = arrays.pop("step", None)
+        present = self.adam.get_state()
+        del present["step"]
+        check_weights(arrays, present)
+        if any((arrays[name] < 0).any() for name in arrays if name.startswith("v/")):
+            raise ValueError("Adam's means of squares must be at least 0")
+        if step is None or step.shape != () or step.dtype != np.int64 or step != steps:
+            raise ValueError(f"Adam must have made one update for each of the {steps} losses")
+        return arrays | {"step": step}
+
+    def _checked_state(self, arrays, count):
+        """The carried state in the layer's form, or ``None``."""
+        layer = self.model.layer
+        names = [f"{k}" for k in range(len(leaves(layer.initial_state(1))))]
+        if count is None and not arrays:
+            return None
+        if count != len(names) or set(arrays) != set(names) or arrays["0"].ndim == 0:
+            raise ValueError(f"the state must have the {len(names)} parts of the layer's")
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("the state holds NaN or infinity")
+        fill = iter([arrays[name] for name in names])
+        form = mapped(lambda _: next(fill), layer.initial_state(1))
+        return layer.check_state(form, len(arrays["0"]))
+
+
+def _checked_rng(state):
+    """A state that NumPy's generator takes."""
+    try:
+        np.random.default_rng(0).bit_generator.state = state
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise ValueError(f"NumPy's generator has no such state ({error!r})") from None
+    return state
+
+
+class Unbroken:
+    """Lets Ctrl-C wait where it would break something: ``with Unbroken() as unbroken`` prepares it.
+
+    Inside ``with unbroken.part():`` the signal waits for the end of the part, and does then what it
+    would have done. A second one does not wait; then ``broken`` is True.
+    """
+
+    def __init__(self):
+        self.busy, self.waiting, self.broken, self.before = False, None, False, None
+
+    def __enter__(self):
+        # Python hands signals to the main thread alone. A handler that cannot be called means that
+        # Ctrl-C is to be ignored, or to end the process: so it shall be.
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread() and callable(before):
+            self.before = before
+            signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *error):
+        if self.before is not None:
+            signal.signal(signal.SIGINT, self.before)
+
+    def _handle(self, *arguments):
+        if self.busy and self.waiting is None:
+            self.waiting = arguments
+        else:
+            self.before(*arguments)
+
+    @contextmanager
+    def part(self):
+        """What is done inside is done whole."""
+        self.busy = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.broken = True
+            raise
+        finally:
+            self.busy = False
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            self.before(*waiting)
 
 
 def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, files, at_once=1):
@@ -83,6 +172,10 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
         checks.number("clip", clip, above=0)
     checks.flag("progress", progress)
     path, save_every, resume = files
+    if path is not None:
+        from rnnlab import checkpoint
+
+        checkpoint.check_place(path)
     if save_every is not None:
         save_every = checks.size("save_every", save_every)
         if path is None:
@@ -91,28 +184,33 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
     # A bar would be stored in a notebook's output and compared by the tests.
     quiet = not progress or "PYTEST_CURRENT_TEST" in os.environ
     source = _Groups(islice(endless(batches), len(losses), None))  # on from where it stopped
-    with nullcontext(lambda steps: None) if quiet else _bar(steps, len(losses)) as show:
-        while len(losses) < steps:
-            done = len(losses)
-            end = steps if save_every is None else min(steps, done + save_every - done % save_every)
-            group = source.take(1 if callback else min(at_once, end - done))
-            carry = group[0].carry
-            if carry:
-                checks.can_carry(run.model.layer)
-            rates = [lr(step) for step in range(done, done + len(group))]
-            found, state = advance(group, state if carry else None, rates)
-            for step, loss in enumerate(found, start=done):
-                if not np.isfinite(loss):
-                    raise FloatingPointError(
-                        f"the loss is {loss} at step {step}; lower lr, or set clip (a norm of 1 is "
-                        "usual)"
-                    )
-                losses.append(loss)
-            show(len(group))
-            if save_every is not None and len(losses) % save_every == 0 and len(losses) < steps:
+    bar = nullcontext(lambda steps: None) if quiet else _bar(steps, len(losses))
+    with bar as show, Unbroken() as unbroken:
+        try:
+            while len(losses) < steps:
+                done = len(losses)
+                end = steps
+                if save_every is not None:
+                    end = min(steps, done + save_every - done % save_every)
+                group = source.take(1 if callback else min(at_once, end - done))
+                carry = group[0].carry
+                if carry:
+                    checks.can_carry(run.model.layer)
+                rates = [lr(step) for step in range(done, done + len(group))]
+                with unbroken.part():  # the step, and all that says that it was made
+                    found, state = advance(group, state if carry else None, rates)
+                    losses += _finite(found, done)
+                    show(len(group))
+                    if len(losses) == end < steps:
+                        run.save(path, losses, state)
+                if callback is not None and callback(done, losses[-1]):
+                    break
+        except KeyboardInterrupt:
+            if unbroken.broken:  # half a step may be in the weights
+                raise
+            if path is not None:
                 run.save(path, losses, state)
-            if callback is not None and callback(done, losses[-1]):
-                break
+            raise KeyboardInterrupt(_stopped(len(losses), steps, path)) from None
     if path is not None:
         run.save(path, losses, state)
     return np.array(losses)
@@ -130,6 +228,22 @@ def _bar(steps, done):
         ) from error
     with tqdm(total=steps, desc="training", initial=done, unit="step") as bar:
         yield bar.update
+
+
+def _finite(losses, first):
+    """The losses of the steps from ``first`` on; FloatingPointError if training has diverged."""
+    for step, loss in enumerate(losses, start=first):
+        if not np.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {step}; lower lr, or set clip (a norm of 1 is usual)"
+            )
+    return losses
+
+
+def _stopped(done, steps, path):
+    """What the user wants to know after Ctrl-C."""
+    words = f"training ended after {done} of {steps} steps; the model has the weights of then"
+    return words + ("" if path is None else f", and fit(..., resume={str(path)!r}) goes on from it")
 
 
 class _Groups:

@@ -108,9 +108,16 @@ def fit(
     resume: the path of a checkpoint, of any of the three notations, to go on from. With the same
         arguments the run then ends as if it had not been interrupted, and the losses are those of
         all steps.
+
+    Ctrl-C, in a notebook the button that interrupts, ends training between two steps, with
+    KeyboardInterrupt. (TensorFlow takes up to 20 steps at once, and ends after those.) The model
+    has the weights of the last whole step. The losses are lost, but where ``checkpoint`` is given
+    it is written first, with all of them, and training can be resumed. A second Ctrl-C does not
+    wait for the end of the step; then the weights may be of half a step, and nothing is written.
+
     Raises ValueError or TypeError if an argument is out of bounds, a batch does not fit the model
-    or the checkpoint is damaged or another model's; FloatingPointError if the loss is no longer
-    finite.
+    or the checkpoint is damaged or another model's; OSError, before the first step, if nothing can
+    be written to ``checkpoint``; FloatingPointError if the loss is no longer finite.
 
     >>> from rnnlab.numpy import LSTM, CharLM, fit
     >>> from rnnlab.text import Vocabulary, batches, windows
