@@ -503,7 +503,9 @@ def test_spread_draws_every_seed_and_the_median():
     np.testing.assert_array_equal(gru.get_xdata(), [1, 2, 2, 3])
     assert len(set(gru.get_ydata()[1:3])) == 2  # equal results stand apart
     assert set(median.get_xdata()) == {2}
-    assert {"2.00", "6.00"} <= set(words(axes))
+    assert {"2.00", "6.00", "median"} <= set(words(axes))
+    without = plot.spread({"GRU": [3.0, 1, 2, 2], "LSTM": [4.0, 6, 8]}, numbers=None)
+    assert not {"2.00", "6.00", "median"} & set(words(without))
     with pytest.raises(ValueError, match=r"'GRU'.*at least 2 seeds, got 1"):
         plot.spread({"GRU": [1.0]})
 

@@ -3,11 +3,13 @@
 import json
 
 import margins
+import nbformat
 import numpy as np
 import pytest
 import record
 import robust
 from IPython.core.interactiveshell import InteractiveShell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 SOURCE = """\
 import numpy as np
@@ -40,7 +42,7 @@ def test_all_digits_are_noted_and_nothing_else_changes(tmp_path, capsys):
     assert printed == ["loss 0.123 0.12345678 text 3", "[0.1 0.2] 0.1235", "[0.12]"]
     assert cell["source"] == SOURCE
     x = 0.12345678
-    found = {(kind, line, detail): values for kind, line, _, detail, values in cell["noted"]}
+    found = {(kind, line, detail): values for kind, _, line, _, detail, values in cell["noted"]}
     assert found["format", 7, "5.3f"] == [x]
     assert found["round", 8, "1"] == [x, 2 * x]
     assert found["round", 8, "4"] == [x]
@@ -48,6 +50,17 @@ def test_all_digits_are_noted_and_nothing_else_changes(tmp_path, capsys):
     assert found["compare", 10, "Lt"] == pytest.approx([-x, x - 0.2])
     assert found["close", 10, ""] == pytest.approx([0.1], rel=1e-3)
     assert not [place for place in found if place[1] == 11]
+
+
+def test_the_place_is_that_of_the_code(tmp_path):
+    shell = InteractiveShell()
+    record.start(shell, tmp_path)
+    for source in "def f(x):\n    return f'{x:.1f}'", "f(0.25)":
+        shell.run_cell(source).raise_error()
+    (path,) = tmp_path.glob("*.jsonl")
+    first, second = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert first["noted"] == []
+    assert second["noted"] == [["format", 0, 2, 14, ".1f", [0.25]]]
 
 
 def test_a_figure_is_noted(tmp_path):
@@ -65,7 +78,7 @@ def test_torch_and_tensorflow_numbers_are_noted():
 
 def runs(kind, detail, *settings):
     """The same place in the code, with other numbers under each setting."""
-    return [[{"source": "", "noted": [[kind, 1, 0, detail, values]]}] for values in settings]
+    return [[{"source": "", "noted": [[kind, 0, 1, 0, detail, values]]}] for values in settings]
 
 
 @pytest.mark.parametrize(
@@ -106,3 +119,23 @@ def test_a_setting_is_chosen_by_how_its_name_begins(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         robust.main(["--only", "nothing"])
     assert "SSE4" in capsys.readouterr().err
+
+
+def test_the_report_names_the_cell_and_its_line(tmp_path, monkeypatch, capsys):
+    code = "x = measured()\nprint(f'{x:.1f}')"
+    cells = [new_markdown_cell("# A chapter"), new_code_cell(code, execution_count=1)]
+    (tmp_path / "chapters").mkdir()
+    nbformat.write(new_notebook(cells=cells), tmp_path / "chapters" / "01_small.ipynb")
+    monkeypatch.setattr(robust, "ROOT", tmp_path)
+    monkeypatch.setattr(robust, "RECORDS", tmp_path)
+    for name, value in ("one", 0.149), ("other", 0.151), ("cut off", 0.1):
+        noted = {"source": code, "noted": [["format", 0, 2, 6, ".1f", [value]]]}
+        robust.record_of(name).mkdir()
+        lines = "" if name == "cut off" else json.dumps(noted) + "\n"
+        (robust.record_of(name) / "1.jsonl").write_text(lines)
+    assert robust.report(["one", "other"]) == 1
+    assert capsys.readouterr().out == (
+        "01_small.ipynb, cell 2, line 2: printed as 0.1 or 0.2\n    print(f'{x:.1f}')\n"
+    )
+    assert robust.report(["one", "other", "cut off"]) == 1
+    assert "to its end under 2 of 3 settings" in capsys.readouterr().out

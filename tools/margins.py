@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 TIMES = 4  # how many spreads a number may move on, beyond the values seen
-FLOOR = 1e-6  # of a number's size: no spread is smaller; float32 keeps seven digits
+FLOOR = 1e-7  # of a number's size: no spread is smaller; about what float32 keeps
 USED = 0.5  # the part of a tolerance, as in allclose, that a difference may take
 
 
@@ -74,10 +74,10 @@ def compared_problems(values, operator):
 
 def problems(runs):
     """runs: one list of cells per setting -> yield (cell, line, problem) of one chapter."""
-    for number, cells in enumerate(zip(*runs, strict=True)):
-        noted = [{tuple(n[:4]): n[4] for n in cell["noted"]} for cell in cells]
+    for cells in zip(*runs, strict=True):
+        noted = [{tuple(place): values for *place, values in cell["noted"]} for cell in cells]
         for place in noted[0]:
-            kind, line, _, detail = place
+            kind, number, line, _, detail = place
             found = [np.array(notes.get(place, [])) for notes in noted]
             if len({len(values) for values in found}) > 1:
                 yield number, line, f"{kind}: another count of numbers"

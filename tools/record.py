@@ -40,36 +40,40 @@ def numbers(value):
 
 
 class Notes:
-    """What the cell that runs now has noted: (kind, line, column, detail) -> a list of floats."""
+    """What the cell that runs now has noted: (kind, cell, line, column, detail) -> list of floats.
+
+    The cell and the line are those of the code, which may stand in a function of an earlier cell.
+    """
 
     def __init__(self):
         self.found = {}
+        self.cell = -1
 
     def add(self, place, found):
         if found:
             kept = self.found.setdefault(place, [])
             kept.extend(found[: MOST - len(kept)])
 
-    def printed(self, kind, line, column, detail, value):
+    def printed(self, kind, cell, line, column, detail, value):
         """A number on its way into text; how it is rounded there is the detail."""
         import numpy as np
 
         if kind == "print":
             detail = str(np.get_printoptions()["precision"])
-        self.add((kind, line, column, str(detail)), numbers(value))
+        self.add((kind, cell, line, column, str(detail)), numbers(value))
         return value
 
-    def compared(self, line, column, operators, *values):
+    def compared(self, cell, line, column, operators, *values):
         """A chain of comparisons: notes how far apart the two sides are; what it is worth."""
         result = True
         for name, left, right in zip(operators, values, values[1:], strict=False):
             result = compare(name, left, right)
-            self.add(("compare", line, column, name), apart(left, right))
+            self.add(("compare", cell, line, column, name), apart(left, right))
             if len(operators) > 1 and not result:
                 break
         return result
 
-    def close(self, line, column, function, *arguments, **options):
+    def close(self, cell, line, column, function, *arguments, **options):
         """A test such as allclose: notes the part of its tolerance that the difference takes."""
         import numpy as np
 
@@ -79,7 +83,8 @@ class Notes:
             relative = options.get("rtol", arguments[2] if len(arguments) > 2 else 1e-5)
             absolute = options.get("atol", arguments[3] if len(arguments) > 3 else 1e-8)
             allowed = absolute + relative * abs(other)
-            self.add(("close", line, column, ""), [float((abs(one - other) / allowed).max())])
+            share = float((abs(one - other) / allowed).max())
+            self.add(("close", cell, line, column, ""), [share])
         except (ValueError, TypeError):
             pass
         return function(*arguments, **options)
@@ -120,9 +125,12 @@ def apart(left, right):
 class Noting(ast.NodeTransformer):
     """Wraps what is noted; not a comparison by ``is`` or ``in``, which says nothing of a number."""
 
+    def __init__(self, notes):
+        self.notes = notes
+
     def note(self, method, node, arguments, keywords=()):
         function = ast.Attribute(ast.Name(NAME, ast.Load()), method, ast.Load())
-        place = [ast.Constant(node.lineno), ast.Constant(node.col_offset)]
+        place = map(ast.Constant, (self.notes.cell, node.lineno, node.col_offset))
         made = ast.Call(function, [*place, *arguments], list(keywords))
         return ast.fix_missing_locations(ast.copy_location(made, node))
 
@@ -169,7 +177,7 @@ def start(shell, folder):
     """Note what every cell of this kernel prints and compares."""
     notes = Notes()
     shell.user_ns[NAME] = notes
-    shell.ast_transformers.append(Noting())
+    shell.ast_transformers.append(Noting(notes))
     path = Path(folder) / f"{os.getpid()}.jsonl"
 
     figures = []
@@ -183,6 +191,7 @@ def start(shell, folder):
     shell.display_pub.publish = published
 
     def before(info):
+        notes.cell += 1
         notes.found.clear()
         figures.clear()
 

@@ -99,6 +99,8 @@ def report(names):
         excused = {n for n in ran if "nbval-ignore-output" in cells[n - 1].metadata.get("tags", [])}
         key = tuple(cells[n - 1].source for n in ran)
         runs = [note[key] for note in notes if key in note]
+        if 0 < len(runs) < len(notes) or len(notes) == len(runs) == 1:
+            print(f"{path.name} ran to its end under {len(runs)} of {len(notes)} settings")
         if len(runs) < 2:
             continue
         for index, line, problem in margins.problems(runs):

@@ -193,7 +193,7 @@ def spread(results, *, xlabel="loss", numbers="{:.2f}"):
     Where the dots of two rows lie over each other, a difference of their medians is no finding.
 
     results: dict name -> results of its seeds, at least 2 for each; at most six models. numbers:
-    the format of the printed medians.
+    the format of the printed medians, or None for none.
     Raises ValueError for no model or more than six, fewer than 2 results, and results that are not
     finite.
 
@@ -215,14 +215,16 @@ def spread(results, *, xlabel="loss", numbers="{:.2f}"):
         axes.plot(ordered, row + aside, "o", ms=6, alpha=0.65, mew=0, color=_WEIGHTS[row])
         middle = np.median(values)
         axes.plot([middle, middle], [row - 0.32, row + 0.32], color=_WEIGHTS[row], lw=3)
+        if numbers is not None:
+            axes.annotate(
+                numbers.format(middle), (1.0, row), (6, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center", fontsize=11, color=_WEIGHTS[row],
+            )  # fmt: skip
+    if numbers is not None:
         axes.annotate(
-            numbers.format(middle), (1.0, row), (6, 0), xycoords=("axes fraction", "data"),
-            textcoords="offset points", va="center", fontsize=11, color=_WEIGHTS[row],
+            "median", (1.0, -0.5), (6, 0), xycoords=("axes fraction", "data"), fontsize=10,
+            textcoords="offset points", va="bottom",
         )  # fmt: skip
-    axes.annotate(
-        "median", (1.0, -0.5), (6, 0), xycoords=("axes fraction", "data"), fontsize=10,
-        textcoords="offset points", va="bottom",
-    )  # fmt: skip
     axes.set_yticks(range(len(results)), results)
     axes.set(xlabel=xlabel, ylim=(len(results) - 0.5, -0.5))
     axes.tick_params(axis="y", length=0)
