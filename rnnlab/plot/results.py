@@ -219,9 +219,10 @@ def spread(results, *, colours=None, xlabel="loss", numbers="{:.2f}"):
         tone = COLOURS[colours[name]] if colours else _WEIGHTS[row]
         ordered = np.sort(values)
         aside = np.linspace(-0.3, 0.3, len(ordered))  # so that equal results all show
-        axes.plot(ordered, row + aside, "o", ms=5, mew=0, color=tone)
+        axes.plot(ordered, row + aside, "o", ms=5.5, mew=0, color=tone)
         middle = np.median(values)
-        axes.plot([middle, middle], [row - 0.38, row + 0.38], color=tone, lw=3)
+        # Thinner than a dot, so that dots at the median are counted, too.
+        axes.plot([middle, middle], [row - 0.42, row + 0.42], color=tone, lw=1.4)
         axes.annotate(
             _minus(numbers.format(middle)), (1.0, row), (6, 0),
             xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
