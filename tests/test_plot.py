@@ -96,6 +96,9 @@ def test_states_draws_a_panel_for_each_run_in_one_range():
     panels = plot.states({"one": np.zeros((5, 3)), "two": np.ones((5, 3))}, limit=2)
     assert [axes.get_title() for axes in panels] == ["one", "two"]
     assert {axes.images[0].get_clim() for axes in panels} == {(-2, 2)}
+    *_, bar = panels[0].figure.axes
+    sizes = {label.get_fontsize() for axes in (*panels, bar) for label in axes.get_yticklabels()}
+    assert sizes == {10}  # the scale's numbers are no larger than the axes'
 
 
 @pytest.mark.parametrize("runs", [{}, {"a": np.zeros(3)}, {"a": np.eye(2), "b": np.eye(3)}])

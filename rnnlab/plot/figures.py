@@ -439,6 +439,7 @@ def states(runs, *, limit=1.0, ylabel="step"):
     panels[0, 0].set_ylabel(ylabel)
     bar = figure.colorbar(picture, ax=panels[0], ticks=[-limit, 0, limit], aspect=30)
     bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=10)
     return panels[0]
 
 
