@@ -577,7 +577,7 @@ def test_a_figure_is_the_same_file_every_time(draw, tmp_path):
         lambda: plot.spread({"GRU": [1.0, 2, 2]}),
         lambda: plot.speed(WAYS, limit=1, marks={"products": 1.2}),
         lambda: plot.reach({"one": np.eye(5), "other": np.eye(5)}, "hello"),
-        lambda: plot.cell_step(**CELL),
+        lambda: plot.cell_step([0, 1], [1, 0], np.eye(2), np.eye(2), [0, 0], inputs="ab"),
         lambda: plot.tracks("a" * 54, 3, 6),
         lambda: plot.gru_step(reset_after=False),
         lambda: plot.curves({"loss": [3, 2]}, levels={"nanoGPT, CPU": 2.5}),
@@ -591,7 +591,8 @@ def test_text_is_at_least_9_pixels_high_on_a_phone_358_pixels_wide(draw):
         plot.use_style()
         figure = draw().figure
         figure.canvas.draw()
-    width = 72 * figure.get_tightbbox().width + 14.4  # points, with the margin that notebooks add
+        margin = 2 * plt.rcParams["savefig.pad_inches"]
+    width = 72 * (figure.get_tightbbox().width + margin)  # points, as it is stored
     texts = [piece for piece in figure.findobj(mpl.text.Text) if piece.get_text()]
     # An index is drawn at 0.7 of the size.
     sizes = [

@@ -9,6 +9,7 @@ from matplotlib.text import Text
 from rnnlab import checks
 from rnnlab.plot.figures import (
     _DEEP,
+    _INDEXED,
     COLOURS,
     INK,
     NEGATIVE_POSITIVE,
@@ -390,7 +391,7 @@ def _pill(axes, x, y, width, words, colour=INK, high=_HIGH):
             color=_DEEP[colour], lw=0, zorder=3,
         )
     )  # fmt: skip
-    _say(axes, x, y, words, 13 if "_" in words else 10, colour="white", zorder=4)
+    _say(axes, x, y, words, _INDEXED if "_" in words else 10, colour="white", zorder=4)
 
 
 def _values(axes, x, y, numbers, upright=False):
@@ -438,7 +439,8 @@ def _sums(axes, columns, top, lines):
     names = "sum", "$x\\,W_x$", "$+\\;h\\,W_h$", "$+\\;b$"
     for k, (name, parts) in enumerate(zip(names, [totals, *lines], strict=True)):
         y = top + k * (_HIGH + 0.03) + 0.1 * (k > 0)
-        _say(axes, columns[0] - 0.52, y, name, 11, ha="right")
+        size = _INDEXED if "_" in name else 11
+        _say(axes, columns[0] - 0.5, y, name, size, ha="right")
         for x, part in zip(columns, parts, strict=True):
             if part is not None:
                 _values(axes, x, y, part)

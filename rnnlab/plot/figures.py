@@ -71,6 +71,7 @@ _DEEP = {COLOURS[name]: FILLS[name] for name in COLOURS}  # from a line's tone t
 
 # Diagrams: one colour for each set of weights.
 _WEIGHTS = [COLOURS[name] for name in ("tensorflow", "pytorch", "good", "bad", "numpy", "plain")]
+_INDEXED = 13.5  # points: words with an index, for that is drawn at 0.7 of it
 _CELL, _RISE = 0.32, 0.34  # inches: the side of a cell, the way of an arrow
 _ARROWS = {1: "→", -1: "←"}
 
@@ -87,6 +88,7 @@ def use_style():
             "figure.constrained_layout.use": True,
             "axes.facecolor": "none",
             "savefig.facecolor": "none",
+            "savefig.pad_inches": 0.03,
             "axes.edgecolor": INK,
             "axes.labelcolor": INK,
             "axes.titlecolor": INK,
@@ -228,7 +230,7 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
             )  # fmt: skip
 
     def say(column, row, words, ha="center", size=12):
-        size = 13 if "_" in words else size  # an index is drawn at 0.7 of it
+        size = _INDEXED if "_" in words else size
         axes.text(column, row, words, ha=ha, va="center", fontsize=size)
 
     def arrow(*points):
@@ -334,9 +336,8 @@ def unfolded(
     # left: where the columns begin.
     left = 1.36 * folded + (0.62 if bidirectional else 0.42 if depth > 1 else 0.3)
     columns = left + pitch * (np.arange(T) + 0.5)
-    reach = (
-        0.56 if bidirectional or states == "hc" else 0.41
-    )  # from the outer columns to the ends of a chain
+    # reach: from the outer columns to the ends of a chain; "2 × (1, 2)" stays clear of a W_x.
+    reach = 0.56 if bidirectional or (states == "hc" and room) else 0.41
     ends = {1: columns[-1] + reach, -1: columns[0] - reach}
     axes = _canvas(ends[1] + 0.4, 0.5 + B * (block + 0.3))
     sequence = "(B, T, {})" if symbols else f"({B}, {T}, {{}})"
@@ -362,7 +363,15 @@ def unfolded(
                 for x in columns[:length] + side:
                     _arrow(axes, (x, source[way]), (x, y + _CELL / 2), colour=colours[way])
                     if room:
-                        _say(axes, x + 0.04, y + 0.34, "$W_x$", 13, ha="left", colour=colours[way])
+                        _say(
+                            axes,
+                            x + 0.04,
+                            y + 0.34,
+                            "$W_x$",
+                            _INDEXED,
+                            ha="left",
+                            colour=colours[way],
+                        )
                 source[way] = y - _CELL / 2
                 x, final = ends[way] + way * 0.17, length if way == 1 else min(1, length)
                 highest = k == depth - 1
@@ -844,7 +853,7 @@ def _chain(axes, xs, y, way, length, ends, colour, mark, weights):
         if t < length:
             _hand_on(axes, here, xs[t] - way * half, y, colour, passes)
             if weights and t:
-                _say(axes, (here + xs[t] - half) / 2, y - 0.27, "$W_h$", 13, colour=colour)
+                _say(axes, (here + xs[t] - half) / 2, y - 0.27, "$W_h$", _INDEXED, colour=colour)
             here, passes = xs[t] + way * half, False
         else:
             passes = True
@@ -869,7 +878,7 @@ def _cell(axes, x, y, colour, mark="", pale=False):
 
 def _state(axes, x, y, name, step, colour, framed):
     """The name of a state after a step, "0" before the first, framed if it is singled out."""
-    _say(axes, x, y, f"${name}_{{{step}}}$" if step else "0", 13, colour=colour)
+    _say(axes, x, y, f"${name}_{{{step}}}$" if step else "0", _INDEXED, colour=colour)
     if framed and step:
         axes.add_patch(
             FancyBboxPatch(
@@ -896,11 +905,11 @@ def _folded(axes, x, y, vector, I, H):
     axes.add_patch(
         FancyArrowPatch(path=loop, arrowstyle="-|>", mutation_scale=9, color=colour, lw=1.4)
     )
-    _say(axes, x + 0.04, y + 0.34, "$W_x$", 13, ha="left", colour=colour)
-    _say(axes, x + 0.44, y - 0.06, "$W_h$", 13, ha="left", colour=colour)
+    _say(axes, x + 0.04, y + 0.34, "$W_x$", _INDEXED, ha="left", colour=colour)
+    _say(axes, x + 0.44, y - 0.06, "$W_h$", _INDEXED, ha="left", colour=colour)
     for words, down in ("state", 0.32), (vector.format(H), 0.48):
         _say(axes, x + 0.46, y + down, words, ha="left")
-    _say(axes, x, y + half + _RISE + 0.16, "$x_t$", 13)
+    _say(axes, x, y + half + _RISE + 0.16, "$x_t$", _INDEXED)
     _say(axes, x, y + half + _RISE + 0.42, vector.removeprefix("2 × ").format(I))
-    _say(axes, x, y - half - _RISE - 0.16, "$h_t$", 13, colour=colour)
+    _say(axes, x, y - half - _RISE - 0.16, "$h_t$", _INDEXED, colour=colour)
     _say(axes, x, y - half - _RISE - 0.40, vector.removeprefix("2 × ").format(H))

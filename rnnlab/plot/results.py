@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from rnnlab import checks
-from rnnlab.plot.figures import _WEIGHTS, COLOURS, FILLS, INK, _minus
+from rnnlab.plot.figures import _INDEXED, _WEIGHTS, COLOURS, FILLS, INK, _minus
 
 __all__ = ["forecasts", "gradient_road", "rolling_origin_folds", "skill", "spread"]
 
@@ -43,7 +43,8 @@ def gradient_road(norms, *, ylabel="size of the gradient $\\partial$loss/$\\part
             color=_WEIGHTS[k], marker=_MARKS[k], markevery=max(1, T // 10),
         )  # fmt: skip
     axes.set(yscale="log", xlabel="step $t$", ylabel=ylabel)
-    axes.tick_params(axis="y", labelsize=13)  # exponents are drawn at 0.7 of it
+    axes.tick_params(axis="y", labelsize=_INDEXED)
+    axes.yaxis.label.set_size(_INDEXED)
     axes.annotate(
         "", (0.62, 1.04), (0.98, 1.04), xycoords="axes fraction",
         arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.4},
