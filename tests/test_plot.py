@@ -93,7 +93,9 @@ def test_cell_step_refuses(name, value, message):
 
 
 def test_states_draws_a_panel_for_each_run_in_one_range():
-    panels = plot.states({"one": np.zeros((5, 3)), "two": np.ones((5, 3))}, limit=2)
+    with mpl.rc_context():
+        plot.use_style()
+        panels = plot.states({"one": np.zeros((5, 3)), "two": np.ones((5, 3))}, limit=2)
     assert [axes.get_title() for axes in panels] == ["one", "two"]
     assert {axes.images[0].get_clim() for axes in panels} == {(-2, 2)}
     *_, bar = panels[0].figure.axes
