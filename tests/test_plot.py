@@ -1,6 +1,8 @@
 """The book's figures: what they draw, and what they refuse."""
 
+import re
 from collections import Counter
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -91,9 +93,14 @@ def test_cell_step_refuses(name, value, message):
 
 
 def test_states_draws_a_panel_for_each_run_in_one_range():
-    panels = plot.states({"one": np.zeros((5, 3)), "two": np.ones((5, 3))}, limit=2)
+    with mpl.rc_context():
+        plot.use_style()
+        panels = plot.states({"one": np.zeros((5, 3)), "two": np.ones((5, 3))}, limit=2)
     assert [axes.get_title() for axes in panels] == ["one", "two"]
     assert {axes.images[0].get_clim() for axes in panels} == {(-2, 2)}
+    *_, bar = panels[0].figure.axes
+    sizes = {label.get_fontsize() for axes in (*panels, bar) for label in axes.get_yticklabels()}
+    assert sizes == {10}  # the scale's numbers are no larger than the axes'
 
 
 @pytest.mark.parametrize("runs", [{}, {"a": np.zeros(3)}, {"a": np.eye(2), "b": np.eye(3)}])
@@ -127,14 +134,20 @@ def where(axes, name):
 
 def cells(axes):
     """The colours of the cells and how many there are of each, pale ones apart."""
-    drawn = [box for box in axes.patches if isinstance(box, FancyBboxPatch) and box.get_fill()]
-    return Counter(box.get_facecolor() for box in drawn if box.get_facecolor()[3] > 0)
+    drawn = [box for box in axes.patches if isinstance(box, FancyBboxPatch) and not framing(box)]
+    return Counter(
+        (box.get_fill(), mpl.colors.to_hex(box.get_edgecolor()), box.get_width()) for box in drawn
+    )
+
+
+def framing(box):
+    """Whether a box goes around a state, rather than being a cell."""
+    return box.get_width() < 0.29
 
 
 def frames(axes):
     """The middles of the frames, from left to right."""
-    boxes = [box for box in axes.patches if isinstance(box, FancyBboxPatch)]
-    framed = [box for box in boxes if box.get_facecolor()[3] == 0]
+    framed = [box for box in axes.patches if isinstance(box, FancyBboxPatch) and framing(box)]
     return sorted((b.get_x() + b.get_width() / 2, b.get_y() + b.get_height() / 2) for b in framed)
 
 
@@ -254,6 +267,8 @@ def test_gates_draws_a_panel_for_each_in_its_own_range():
         np.testing.assert_array_equal(axes.images[0].get_array(), entries.T)
     assert [tick.get_text() for tick in panels[0].get_xticklabels()] == list("a␣b")
     assert f"±{np.abs(values['c']).max():.1f}" in words(panels[4])
+    (small,) = plot.gates({"c": values["c"] / 10}, "a b")
+    assert (small.images[0].get_clim(), words(small)) == ((-1, 1), [])  # as the scale below says
 
 
 @pytest.mark.parametrize(
@@ -359,7 +374,7 @@ def test_padding_draws_letters_lengths_and_mask():
     assert {"texts (3, 4)", "lengths (3,)", "mask (3, 4)", "␣"} <= set(drawn)
     assert [drawn.count(symbol) for symbol in "10"] == [6, 6 + 1]  # and the length of the last
     assert drawn.count("") == 6
-    pale = [box for box in axes.patches if box.get_alpha() < 1]
+    pale = [box for box in axes.patches if not box.get_fill()]
     assert len(pale) == 12
     drawn = words(plot.padding(["ILOVEYOU", "ILOVE"], mask=False))
     assert "1" not in drawn
@@ -386,7 +401,7 @@ def test_packed_draws_each_letter_twice_and_the_batch_sizes_below():
     assert heights[0] < heights[1]  # the longest first
     strip = [max(where(axes, letter), key=lambda at: at[1])[0] for letter in "he␣oil!"]
     assert strip == sorted(strip)  # step by step
-    colours = {box.get_facecolor() for box in axes.patches if box.get_alpha() == 1}
+    colours = {box.get_facecolor() for box in axes.patches if box.get_fill()}
     assert len(colours) == 2
 
 
@@ -510,6 +525,22 @@ def test_spread_draws_every_seed_and_the_median():
         plot.spread({"GRU": [1.0]})
 
 
+def test_spread_keeps_a_model_s_colour_and_prints_real_minus_signs():
+    runs = {"LSTM": [-1.0, -2], "GRU": [-3.0, -4]}
+    axes = plot.spread(runs, colours={"GRU": "good", "LSTM": "numpy"})
+    drawn = [line.get_color() for line in axes.get_lines()]
+    assert drawn == [plot.COLOURS[name] for name in ("numpy", "numpy", "good", "good")]
+    assert {"−1.50", "−3.50"} <= set(words(axes))
+    with pytest.raises(ValueError, match=r"colours\['GRU'\] must be among .*, got None"):
+        plot.spread(runs, colours={"LSTM": "numpy"})
+
+
+def test_a_legend_leaves_no_name_alone_on_a_line():
+    names = ["a", "b", "c"]
+    axes = plot.forecasts([1, 2, 3], {name: [2, 3] for name in names}, cut=1)
+    assert axes.figure.legends[0]._ncols == 2  # actual and three more: two lines of two
+
+
 @pytest.mark.parametrize(
     "draw",
     [
@@ -550,19 +581,29 @@ def test_a_figure_is_the_same_file_every_time(draw, tmp_path):
         lambda: plot.spread({"GRU": [1.0, 2, 2]}),
         lambda: plot.speed(WAYS, limit=1, marks={"products": 1.2}),
         lambda: plot.reach({"one": np.eye(5), "other": np.eye(5)}, "hello"),
+        lambda: plot.cell_step([0, 1], [1, 0], np.eye(2), np.eye(2), [0, 0], inputs="ab"),
+        lambda: plot.tracks("a" * 54, 3, 6),
+        lambda: plot.gru_step(reset_after=False),
+        lambda: plot.curves({"loss": [3, 2]}, levels={"nanoGPT, CPU": 2.5}),
         lambda: plot.feeding("hihell", "lllllo", answers="ihello"),
         lambda: plot.feeding("if you wan", "f you want", given=1),
         lambda: plot.guesses({k: ("hihell", "ihello", np.eye(6)) for k in "ab"}, "hieloa"),
     ],
 )
-def test_text_is_at_least_9_pixels_high_on_a_phone_350_pixels_wide(draw):
+def test_text_is_at_least_9_pixels_high_on_a_phone_358_pixels_wide(draw):
     with mpl.rc_context():
         plot.use_style()
         figure = draw().figure
         figure.canvas.draw()
-    width = 72 * figure.get_tightbbox().width + 14.4  # points, with the margin that notebooks add
-    sizes = [piece.get_fontsize() for piece in figure.findobj(mpl.text.Text) if piece.get_text()]
-    assert min(sizes) * min(350 / width, 96 / 72) >= 9
+        margin = 2 * plt.rcParams["savefig.pad_inches"]
+    width = 72 * (figure.get_tightbbox().width + margin)  # points, as it is stored
+    texts = [piece for piece in figure.findobj(mpl.text.Text) if piece.get_text()]
+    # An index is drawn at 0.7 of the size.
+    sizes = [
+        piece.get_fontsize() * (0.7 if re.search(r"\$.*[_^]", piece.get_text()) else 1)
+        for piece in texts
+    ]
+    assert min(sizes) * min(358 / width, 96 / 72) >= 9
 
 
 WAYS = {"naive": (9.0, 10.0, 12.0), "by hand": (2.0, 3.0, 4.0), "fused": (1.5, 1.5, 1.5)}
@@ -576,14 +617,16 @@ def test_speed_draws_bars_from_the_limit_in_order_and_numbers():
     rows = [bar.get_y() for bar in axes.patches]
     assert rows == sorted(rows)
     ours, _, theirs = (mpl.colors.to_hex(bar.get_facecolor()) for bar in axes.patches)
-    assert (ours, theirs) == (plot.COLOURS["pytorch"], plot.COLOURS["plain"])
+    assert (ours, theirs) == (plot.FILLS["pytorch"], plot.FILLS["plain"])
     assert {"naive", "10", "by hand", "3", "fused", "1.5", "limit 1", "products 1.2"} == set(
         words(axes)
     )
-    marked = [line.get_xdata()[0] for line in axes.get_lines() if line.get_color() == "white"]
-    assert marked == [1.2] * 3
-    whisker = axes.get_lines()[0].get_xdata()
-    assert list(whisker) == [9, 12]
+    white = [line for line in axes.get_lines() if line.get_color() == "white"]
+    marked = [line.get_xdata()[0] for line in white if len(set(line.get_xdata())) == 1]
+    assert marked.count(1.2) == 3
+    on_bar, beyond = axes.get_lines()[:2]  # the quartiles, each seen on what is behind it
+    assert [list(line.get_xdata()) for line in (on_bar, beyond)] == [[9, 10], [10, 12]]
+    assert (on_bar.get_color(), beyond.get_color()) == ("white", plot.COLOURS["plain"])
     assert axes.get_xscale() == "log"
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first way is at the top
     assert "2,675" in words(plot.speed({"slow": (2670, 2675, 2680)}, limit=1))
@@ -617,7 +660,7 @@ def test_speed_refuses(changes, message):
 
 def test_heatmap_draws_the_numbers_in_a_range_around_zero():
     axes = plot.heatmap([[1, -4], [0.5, 2]], rows="ab", columns="cd", title="W")
-    assert words(axes) == ["1.00", "-4.00", "0.50", "2.00"]
+    assert words(axes) == ["1.00", "−4.00", "0.50", "2.00"]
     assert axes.images[0].get_clim() == (-4, 4)
     labels = [tick.get_text() for tick in (*axes.get_yticklabels(), *axes.get_xticklabels())]
     assert (labels, axes.get_title()) == (list("abcd"), "W")
@@ -669,7 +712,7 @@ def test_letters_draw_each_panel_and_colour_what_is_marked():
     axes = plot.letters(panels)
     assert [w for w in words(axes) if len(w) == 1] == list("abc␣xyz")
     assert {"one", "two", "step →", "← text", "text →", "← step"} <= set(words(axes))
-    strong = [patch for patch in axes.patches if patch.get_alpha() == 1]
+    strong = [patch for patch in axes.patches if patch.get_fill()]
     assert len(strong) == 4
 
 
@@ -690,7 +733,7 @@ def test_letters_refuse(panels, message):
 def test_reach_fills_what_came_through():
     moved = np.tri(3) > 0
     axes = plot.reach({"forward": moved, "backward": moved.T}, "abc")
-    filled = [patch.get_alpha() == 1 for patch in axes.patches]
+    filled = [patch.get_fill() for patch in axes.patches]
     assert filled == [*moved.ravel(), *moved.T.ravel()]
     assert words(axes).count("letter changed") == 2
     assert words(axes).count("output at") == 1  # once for a row of panels
@@ -758,7 +801,7 @@ def test_guesses_write_what_is_likely_and_frame_the_answers():
     axes = plot.guesses({"a": ("he ", "e l", p), "b": ("he ", "e l", p)}, text.Vocabulary("e l"))
     numbers = [word for word in words(axes) if word[0] == "." or word == "1"]
     assert numbers == [".50", ".50", ".97", "1"] * 2
-    frames = [patch for patch in axes.patches if not patch.get_fill()]
+    frames = [patch for patch in axes.patches if patch.get_linewidth() == 2]
     assert len(frames) == 6
     middles = [round(patch.get_y() + patch.get_height() / 2, 2) for patch in frames[:3]]
     rows = {t.get_text(): round(t.get_position()[1], 2) for t in axes.texts[1:4]}
@@ -811,11 +854,6 @@ def test_stacked_refuses(values, inputs, message):
         plot.stacked(values, inputs)
 
 
-def test_heatmap_writes_white_where_a_square_is_full():
-    axes = plot.heatmap([[1.0, 0.1, -0.9]])
-    assert [piece.get_color() == "white" for piece in axes.texts] == [True, False, True]
-
-
 def test_sweep_shows_every_run_and_the_medians():
     runs = {
         "deep": {0.01: [2.0, 4.0, 9.0], 0.1: [1.0, 2.0]},
@@ -843,3 +881,97 @@ def test_sweep_shows_every_run_and_the_medians():
 def test_sweep_refuses(results, message):
     with pytest.raises(ValueError, match=message):
         plot.sweep(results)
+
+
+def luminance(colour):
+    """Of sRGB, as WCAG defines it."""
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3])
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+def contrast(one, other):
+    dark, light = sorted(luminance(colour) for colour in (one, other))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def css_brightness():
+    css = (Path(__file__).parents[1] / "assets" / "book.css").read_text(encoding="utf-8")
+    (found,) = re.findall(r'data-theme="dark"\][^{]*img \{\s*filter: brightness\(([\d.]+)\);', css)
+    return float(found)
+
+
+# What is behind a figure, and how bright the page makes it: white; the dark page; a box on it.
+PAGES = [("#ffffff", 1), ("#121212", None), ("#222832", None)]
+
+
+def least_contrast(axes, ground, bright):
+    """The words of a drawing, against the square that they stand on or the page: -> the least."""
+
+    def shown(colour, behind):
+        *rgb, alpha = mpl.colors.to_rgba(colour)
+        return [min(1, bright * c) * alpha + b * (1 - alpha) for c, b in zip(rgb, behind)]  # noqa: B905
+
+    axes.figure.canvas.draw()
+    found = []
+    for piece in axes.texts:
+        if not piece.get_text():
+            continue
+        box = piece.get_window_extent()
+        middle, behind = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), ground
+        for patch in axes.patches:
+            if patch.get_fill() and patch.contains_point(middle):
+                behind = shown(patch.get_facecolor(), behind)
+        for image in axes.images:
+            inside = axes.transData.inverted().transform(middle)
+            column, row = np.round(inside).astype(int)
+            if axes.bbox.contains(*middle):
+                value = image.get_array()[row, column]
+                behind = shown(image.to_rgba(value), behind)
+        colour = mpl.colors.to_rgba(piece.get_color(), piece.get_alpha())
+        found.append((contrast(shown(colour, behind), behind), piece.get_text()))
+    return min(found)
+
+
+@pytest.mark.parametrize("page", range(3))
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: plot.one_hot(text.one_hot("hello", "helo"), "helo"),
+        lambda: plot.row_lookup(np.eye(6), np.ones((6, 2)), "abcdef"),
+        lambda: plot.cell_step(**CELL),
+        lambda: plot.heatmap(np.linspace(-1, 1, 21)[None]),
+        lambda: plot.unfolded("hello"),
+        lambda: plot.unfolded(["hello", "eol"], bidirectional=True, depth=3),
+        lambda: plot.padding(["hello", "eol"]),
+        lambda: plot.packed(["hello", "eol", "a", "b", "c", "d"]),
+        lambda: plot.reach({"one": np.eye(5), "other": np.eye(5)}, "hello"),
+        lambda: plot.tracks("a" * 54, 3, 6),
+        lambda: plot.batch_blocks(["ab"] * 6, 2, 2),
+        lambda: plot.letters({"one": (["ab"], [["good", None]], ("text", "step"))}),
+        lambda: plot.surprise("abcdef", np.arange(6)),
+        lambda: plot.lstm_step(c=[0.5, 1], **step_of(4)),
+        lambda: plot.lstm_parts(),
+        lambda: plot.gru_step(b_hn=[0.5, 1], **step_of(3)),
+        lambda: plot.gru_step(reset_after=False),
+        lambda: plot.stacked([[-1, 0, 0.5]], [1, 0, 1]),
+        lambda: plot.feeding("hihell", "lllllo", answers="ihello"),
+        lambda: plot.guesses({"a": ("abcd", "bcda", np.tri(4) / [[1], [2], [3], [4]])}, "abcd"),
+        lambda: plot.skill({"a": 9.0, "base": 4, "best": 1}, baseline="base"),
+        lambda: plot.spread({name: [1.0, 2] for name in "abcdef"}),
+        lambda: plot.speed(WAYS, limit=1, marks={"products": 1.2}),
+    ],
+)
+def test_words_have_a_contrast_of_4_5_on_light_pages_and_dark_ones(draw, page):
+    ground, bright = PAGES[page]
+    ground = mpl.colors.to_rgb(ground)
+    with mpl.rc_context():
+        plot.use_style()
+        least, word = least_contrast(draw(), ground, bright or css_brightness())
+    assert least >= 4.5, word
+
+
+def test_lines_are_seen_on_light_pages_and_dark_ones():
+    for colour in plot.COLOURS.values():
+        for ground, bright in PAGES:
+            shown = [c * (bright or css_brightness()) for c in mpl.colors.to_rgb(colour)]
+            assert contrast(shown, mpl.colors.to_rgb(ground)) >= 4.5

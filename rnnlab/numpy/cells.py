@@ -64,7 +64,7 @@ class Cell:
         return self.step(self.project(x), state)
 
     def project(self, xs):
-        """What the inputs add to every gate: (..., I) -> (..., G*H). It needs no past."""
+        """What inputs alone add to every gate: (..., I) -> (..., G*H)."""
         return xs @ self.W_x + self.b
 
     def initial_state(self, batch_size):
@@ -133,12 +133,12 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, weights)
 
     def step(self, a, state):
-        """a (B, H), the projected input, and the state h (B, H) -> output, next state."""
+        """Projected input a (B, H), state h (B, H) -> output, next state."""
         h = np.tanh(a + state @ self.W_h)
         return h, h
 
     def step_back(self, a, state, dh, dstate):
-        """Backwards through one step: dL/d(output, next state) -> dL/d(a, state)."""
+        """Back through one step: dL/d(output, next state) -> dL/d(a, state)."""
         h, _ = self.step(a, state)
         da = (dh + dstate) * (1 - h**2)
         return da, da @ self.W_h.T
@@ -197,7 +197,7 @@ class LSTMCell(Cell):
         )
 
     def step(self, a, state):
-        """a (B, 4H), the projected input, and the state -> output h (B, H), next state."""
+        """Projected input a (B, 4H), state -> output h (B, H), next state."""
         h, c = state
         i, f, g, o = split(a + h @ self.W_h, 4)  # (B, 4H) -> 4 x (B, H)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
@@ -205,7 +205,7 @@ class LSTMCell(Cell):
         return h, LSTMState(h, c)
 
     def step_back(self, a, state, dh, dstate):
-        """Backwards through one step: dL/d(output, next state) -> dL/d(a, state)."""
+        """Back through one step: dL/d(output, next state) -> dL/d(a, state)."""
         h, c = state
         i, f, g, o = split(a + h @ self.W_h, 4)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
@@ -259,7 +259,7 @@ class GRUCell(Cell):
         super().__init__(input_size, hidden_size, weights)
 
     def step(self, a, state):
-        """a (B, 3H), the projected input, and the state h (B, H) -> output, next state."""
+        """Projected input a (B, 3H), state h (B, H) -> output, next state."""
         _, z, n, _ = self._parts(a, state)
         h = (1 - z) * n + z * state
         return h, h
@@ -276,7 +276,7 @@ class GRUCell(Cell):
         return r, z, np.tanh(a_n + (r * h) @ self.W_h[:, 2 * H :]), h
 
     def step_back(self, a, state, dh, dstate):
-        """Backwards through one step: dL/d(output, next state) -> dL/d(a, state)."""
+        """Back through one step: dL/d(output, next state) -> dL/d(a, state)."""
         H = self.hidden_size
         r, z, n, u = self._parts(a, state)
         dh = dh + dstate

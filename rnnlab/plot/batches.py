@@ -1,8 +1,6 @@
 """Batches as tables: what is a letter and what is padding."""
 
-import matplotlib.pyplot as plt
-
-from rnnlab.plot.figures import COLOURS, INK, _canvas, _say, _visible
+from rnnlab.plot.figures import FILLS, INK, _canvas, _say, _square, _visible
 
 __all__ = ["padding"]
 
@@ -47,18 +45,15 @@ def padding(texts, *, mask=True):
 
 
 def _table(axes, left, top, title, rows, T, colour, empty):
-    """Rows of squares, in colour as far as a row has entries, pale from there on."""
+    """Rows of squares, in colour as far as a row has entries, outlines from there on."""
     _say(axes, left + T * _SIDE / 2, top - 0.18, title)
     for b, row in enumerate(rows):
         for t in range(T):
             full = t < len(row)
-            corner = (left + t * _SIDE + 0.01, top + b * _SIDE + 0.01)
-            axes.add_patch(
-                plt.Rectangle(
-                    corner, _SIDE - 0.02, _SIDE - 0.02, lw=0,
-                    color=COLOURS[colour if full else "plain"], alpha=1.0 if full else 0.18,
-                )
-            )  # fmt: skip
+            at = left + t * _SIDE + 0.01, top + b * _SIDE + 0.01
+            _square(
+                axes, *at, _SIDE - 0.02, _SIDE - 0.02, FILLS[colour] if full else None, line=0.006
+            )
             axes.text(
                 left + (t + 0.5) * _SIDE, top + (b + 0.5) * _SIDE, row[t] if full else empty,
                 ha="center", va="center_baseline", fontsize=12, family="monospace", weight="bold",

@@ -4,9 +4,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Circle, FancyBboxPatch
+from matplotlib.text import Text
 
 from rnnlab import checks
-from rnnlab.plot.figures import _SOLID, COLOURS, INK, _arrow, _canvas, _say, _visible
+from rnnlab.plot.figures import (
+    _DEEP,
+    _INDEXED,
+    COLOURS,
+    INK,
+    NEGATIVE_POSITIVE,
+    _arrow,
+    _canvas,
+    _minus,
+    _say,
+    _visible,
+)
 
 __all__ = ["gates", "gru_step", "lstm_parts", "lstm_step"]
 
@@ -17,13 +29,14 @@ _MEANING = {
     "f": ("keep", "gate", "pytorch"),
     "g": ("new", "value", "good"),
     "o": ("show", "gate", "bad"),
-    "r": ("reset", "gate", "pytorch"),
-    "z": ("keep", "gate", "tensorflow"),
+    "r": ("reset", "gate", "bad"),
+    "z": ("keep", "gate", "pytorch"),
     "n": ("new", "value", "good"),
     "h": ("state", "value", "plain"),
     "c": ("cell", "road", "numpy"),
 }
-_WIDE, _HIGH = 0.46, 0.26  # inches: a number's square
+_WIDE, _HIGH = 0.5, 0.26  # inches: a number's square
+_NAME = 0.92  # inches: the width of a gate's name
 
 
 def gates(values, text):
@@ -31,7 +44,7 @@ def gates(values, text):
 
     Time runs to the right, a column for each letter. Gates go from shut (dark, 0) to open (green,
     1); values from -1 (blue) to 1 (orange); the cell state c, which has no bounds, is full at its
-    largest entry, which stands beside its panel.
+    largest entry where that is above 1, and then it stands beside its panel.
 
     values: dict name -> (T, H), all of one shape, drawn in this order; the names among i f g o c h
     (LSTM) and r z n h (GRU). text: the T letters.
@@ -67,23 +80,25 @@ def gates(values, text):
     panels = np.array([figure.add_subplot(grid[k, :]) for k in range(len(values))])
     for axes, (name, entries) in zip(panels, values.items(), strict=True):
         word, kind, colour = _MEANING[name]
-        limit = np.abs(entries).max() if kind == "road" else 1.0
-        colours, least = (_OPEN, 0) if kind == "gate" else (_SOLID, -limit)
+        limit = max(1.0, np.abs(entries).max())  # above 1: a cell state only
+        colours, least = (_OPEN, 0) if kind == "gate" else (NEGATIVE_POSITIVE, -limit)
         axes.imshow(entries.T, cmap=colours, vmin=least, vmax=limit, aspect="auto")
         axes.set_ylabel(
             f"{name}\n{word}", rotation=0, ha="right", va="center", fontsize=11,
             color=COLOURS[colour],
         )  # fmt: skip
-        if kind == "road":
+        if limit > 1:
             axes.text(
                 1.01, 0.5, f"±{limit:.1f}", transform=axes.transAxes, va="center", fontsize=10
             )
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set_visible(False)
-    panels[0].set_xticks(range(T), [_visible(letter) for letter in text], family="monospace")
-    panels[0].tick_params(length=0, labeltop=True, labelbottom=False)
-    bars = (_OPEN, (0, 1), ("0 shut", "1 open")), (_SOLID, (-1, 0, 1), ("−1", "0", "1"))
+    panels[0].set_xticks(range(T), [_visible(letter) for letter in text])
+    panels[0].tick_params(length=0, labeltop=True, labelbottom=False, labelsize=13)
+    for letter in panels[0].get_xticklabels():
+        letter.set(family="monospace", weight="bold")
+    bars = (_OPEN, (0, 1), ("0 shut", "1 open")), (NEGATIVE_POSITIVE, (-1, 0, 1), ("−1", "0", "1"))
     for column, (colours, ticks, words) in enumerate(bars):
         scale = plt.cm.ScalarMappable(plt.Normalize(ticks[0], ticks[-1]), colours)
         bar = figure.colorbar(
@@ -161,8 +176,18 @@ def lstm_parts():
         for part, artists in parts.items():
             if part not in (lit, "road"):
                 for artist in artists:
-                    getattr(artist, "arrow_patch", artist).set_alpha(0.15)
+                    _fade(getattr(artist, "arrow_patch", artist))
     return axes
+
+
+def _fade(artist):
+    """Make a part faint: boxes become outlines, lines pale, words grey; circles stay."""
+    if isinstance(artist, Text) and artist.get_text() not in "×+":
+        artist.set(color=INK, alpha=1)
+    elif isinstance(artist, FancyBboxPatch):
+        artist.set(fill=False, edgecolor=INK, lw=0.8, alpha=0.5)
+    elif not isinstance(artist, (Circle, Text)):
+        artist.set_alpha(0.25)
 
 
 def _lstm_flow(axes, columns, ends, heights, above):
@@ -286,7 +311,7 @@ def gru_step(x=None, h=None, W_x=None, W_h=None, b=None, b_hn=None, *, reset_aft
         _say(axes, xh, top + 0.38, "old $h$", 11)
         _values(axes, xh, turn - 0.36, reset)
     for x, y, values in (
-        (xr, road, h), (xh, road, z * h), (right - 0.45, road, z * h + (1 - z) * n),
+        (xr, road, h), (xh, road, z * h), (right - 0.5, road, z * h + (1 - z) * n),
         (xh + 0.02, middle, 1 - z), ((xh + xx) / 2 + 0.02, low, share),
     ):  # fmt: skip
         _values(axes, x, y, values, upright=True)
@@ -337,7 +362,7 @@ def _checked(G, **parts):
 def _stage(given, high):
     """Axes, the middles of four columns, and where the road begins and ends."""
     if given:
-        return _canvas(5.15, high), 1.2 + 0.98 * np.arange(4), 0.3, 5.1
+        return _canvas(5.3, high), 1.2 + 1.03 * np.arange(4), 0.3, 5.2
     return _canvas(4.6, high), 0.6 + 0.98 * np.arange(4), 0.1, 4.5
 
 
@@ -355,7 +380,7 @@ def _across(axes, *points, over, colour):
 
 
 def _node(axes, x, y, sign):
-    axes.add_patch(Circle((x, y), _NODE, color=INK, lw=0, zorder=3))
+    axes.add_patch(Circle((x, y), _NODE, color=_DEEP[INK], lw=0, zorder=3))
     _say(axes, x, y, sign, 12, colour="white", weight="bold", zorder=4)
 
 
@@ -363,10 +388,10 @@ def _pill(axes, x, y, width, words, colour=INK, high=_HIGH):
     axes.add_patch(
         FancyBboxPatch(
             (x - width / 2, y - high / 2), width, high, boxstyle="round,pad=0,rounding_size=0.06",
-            color=colour, lw=0, zorder=3,
+            color=_DEEP[colour], lw=0, zorder=3,
         )
     )  # fmt: skip
-    _say(axes, x, y, words, colour="white", zorder=4)
+    _say(axes, x, y, words, _INDEXED if "_" in words else 10, colour="white", zorder=4)
 
 
 def _values(axes, x, y, numbers, upright=False):
@@ -377,16 +402,16 @@ def _values(axes, x, y, numbers, upright=False):
         axes.add_patch(
             plt.Rectangle(
                 (left - _WIDE / 2 + 0.01, middle - _HIGH / 2 + 0.01), _WIDE - 0.02, _HIGH - 0.02,
-                color=_SOLID(0.5 + 0.5 * np.clip(value, -1, 1)), lw=0, zorder=3,
+                color=NEGATIVE_POSITIVE(0.5 + 0.5 * np.clip(value, -1, 1)), lw=0, zorder=3,
             )
         )  # fmt: skip
-        words = f"{value:z.2f}".replace("-", "−")
+        words = _minus(f"{value:z.2f}")
         _say(axes, left, middle, words, colour="white", zorder=4)
 
 
 def _gate(axes, x, top, name, values=None, start=None):
     """A gate's name, its values, and the arrow through its function that leads into them."""
-    _pill(axes, x, top + _HIGH / 2, 2 * _WIDE, f"${name}$  {_MEANING[name][0]}", _hue(name))
+    _pill(axes, x, top + _HIGH / 2, _NAME, f"${name}$  {_MEANING[name][0]}", _hue(name))
     bottom = top + _HIGH
     if values is not None:
         _values(axes, x, bottom + _HIGH / 2 + 0.01, values)
@@ -397,10 +422,11 @@ def _gate(axes, x, top, name, values=None, start=None):
 
 def _source(axes, ends, y, words, **below):
     """A bar that stands for sums below the gates that take their share; below: what is read."""
-    left, right = ends[0] - _WIDE, ends[-1] + _WIDE
-    _pill(axes, (left + right) / 2, y, right - left, words, high=0.4)
+    left, right = ends[0] - _NAME / 2, ends[-1] + _NAME / 2
+    high = 0.52 if "\n" in words else 0.4
+    _pill(axes, (left + right) / 2, y, right - left, words, high=high)
     for word, x in below.items():
-        _arrow(axes, (x, y + 0.5), (x, y + 0.2))
+        _arrow(axes, (x, y + 0.5), (x, y + high / 2))
         _say(axes, x, y + 0.62, _READ[word], 11)
 
 
@@ -413,7 +439,8 @@ def _sums(axes, columns, top, lines):
     names = "sum", "$x\\,W_x$", "$+\\;h\\,W_h$", "$+\\;b$"
     for k, (name, parts) in enumerate(zip(names, [totals, *lines], strict=True)):
         y = top + k * (_HIGH + 0.03) + 0.1 * (k > 0)
-        _say(axes, columns[0] - 0.52, y, name, 11, ha="right")
+        size = _INDEXED if "_" in name else 11
+        _say(axes, columns[0] - 0.5, y, name, size, ha="right")
         for x, part in zip(columns, parts, strict=True):
             if part is not None:
                 _values(axes, x, y, part)

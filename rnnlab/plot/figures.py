@@ -6,15 +6,18 @@ are mid-tone on a transparent ground, so that a figure reads on a light page and
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
+from matplotlib.transforms import Bbox
 
 from rnnlab import checks
 
 __all__ = [
     "COLOURS",
+    "FILLS",
     "NEGATIVE_POSITIVE",
     "batch_blocks",
     "cell_step",
@@ -30,29 +33,45 @@ __all__ = [
     "use_style",
 ]
 
-INK = "#7d7d86"  # text and axes: about 4 to 1 against white and against the dark page
+# One drawing serves light pages and dark ones, but no tone has 4.5 to 1 against both of them: at
+# best it has 4.3. So each is a little too dark for a dark page, which shows its figures LIFT times
+# as bright (assets/book.css). Then words have 4.5 to 1 on both, and so have white words on a fill.
+LIFT = 1.22
+INK = "#75757e"  # text and axes
 # Okabe & Ito's palette, which colour-blind readers can tell apart, in tones that both pages bear.
 COLOURS = {
-    "numpy": "#b8860b",
-    "pytorch": "#e0562b",
-    "tensorflow": "#2f86c9",
-    "good": "#1f9e77",
-    "bad": "#c2559b",
+    "numpy": "#986f09",
+    "pytorch": "#ca4e27",
+    "tensorflow": "#2b7bb8",
+    "good": "#1a8665",
+    "bad": "#b85193",
     "plain": INK,
 }
-"""The colours of the book by what they stand for: a notation, good or bad, or nothing ("plain")."""
-NEGATIVE_POSITIVE = LinearSegmentedColormap.from_list(
-    "negative_positive", [(0.0, "#2f86c9"), (0.5, "#8a8a9233"), (1.0, "#e0562b")]
-)
-"""A colormap for numbers of either sign: blue below 0, nearly nothing at it, orange above."""
+"""The colours of the book by what they stand for: a notation, good or bad, or nothing ("plain").
 
-# The same without see-through: squares that look alike on both pages and bear white numbers.
-_SOLID = LinearSegmentedColormap.from_list(
-    "solid", [(0.0, "#1f6fb0"), (0.5, "#6f6f79"), (1.0, "#c8451d")]
+They are for lines and words. White words need the deeper tones of :data:`FILLS` behind them.
+"""
+FILLS = {
+    "numpy": "#7d5b07",
+    "pytorch": "#a64020",
+    "tensorflow": "#236597",
+    "good": "#156d52",
+    "bad": "#974278",
+    "plain": "#606067",
+}
+"""The same colours for areas, deep enough for white words on them."""
+NEGATIVE_POSITIVE = LinearSegmentedColormap.from_list(
+    "negative_positive", [(0.0, FILLS["tensorflow"]), (0.5, "#57575f"), (1.0, FILLS["pytorch"])]
 )
+"""A colormap for numbers of either sign: blue below 0, grey at it, orange above.
+
+All of it is deep enough for white numbers.
+"""
+_DEEP = {COLOURS[name]: FILLS[name] for name in COLOURS}  # from a line's tone to its fill
 
 # Diagrams: one colour for each set of weights.
 _WEIGHTS = [COLOURS[name] for name in ("tensorflow", "pytorch", "good", "bad", "numpy", "plain")]
+_INDEXED = 13.5  # points: words with an index, for that is drawn at 0.7 of it
 _CELL, _RISE = 0.32, 0.34  # inches: the side of a cell, the way of an arrow
 _ARROWS = {1: "→", -1: "←"}
 
@@ -64,11 +83,12 @@ def use_style():
     """
     plt.rcParams.update(
         {
-            "figure.figsize": (6.0, 3.4),
+            "figure.figsize": (4.9, 3.2),
             "figure.facecolor": "none",
             "figure.constrained_layout.use": True,
             "axes.facecolor": "none",
             "savefig.facecolor": "none",
+            "savefig.pad_inches": 0.03,
             "axes.edgecolor": INK,
             "axes.labelcolor": INK,
             "axes.titlecolor": INK,
@@ -105,7 +125,7 @@ def heatmap(values, *, rows=None, columns=None, title="", numbers="{:.2f}", limi
 
     >>> axes = heatmap([[0.5, -1.0]], columns=["a", "b"])
     >>> [piece.get_text() for piece in axes.texts]
-    ['0.50', '-1.00']
+    ['0.50', '−1.00']
     """
     values = np.asarray(values, float)
     if values.ndim != 2:
@@ -123,10 +143,9 @@ def heatmap(values, *, rows=None, columns=None, title="", numbers="{:.2f}", limi
     axes.set_title(title)
     if numbers:
         for r, c in np.ndindex(R, C):
-            dark = abs(values[r, c]) > 0.55 * limit  # a square on which only white can be read
             axes.text(
-                c, r, numbers.format(values[r, c]), ha="center", va="center", fontsize=10,
-                color="white" if dark else INK,
+                c, r, _minus(numbers.format(values[r, c])), ha="center", va="center", fontsize=10,
+                color="white",
             )  # fmt: skip
     return axes
 
@@ -199,18 +218,19 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
 
     def put(column, top, numbers):
         for k, value in enumerate(numbers):
-            colour = _SOLID(0.5 + 0.5 * np.clip(value, -1, 1))
+            colour = NEGATIVE_POSITIVE(0.5 + 0.5 * np.clip(value, -1, 1))
             axes.add_patch(
                 plt.Rectangle(
                     (column + k + 0.04, top + 0.04), 0.92, drop - 0.08, color=colour, lw=0
                 )
             )
             axes.text(
-                column + k + 0.5, top + drop / 2, f"{value:z.2f}".replace("-", "−"),
-                color="white", ha="center", va="center_baseline", fontsize=10.5,
+                column + k + 0.5, top + drop / 2, _minus(f"{value:z.2f}"),
+                color="white", ha="center", va="center_baseline", fontsize=10,
             )  # fmt: skip
 
     def say(column, row, words, ha="center", size=12):
+        size = _INDEXED if "_" in words else size
         axes.text(column, row, words, ha=ha, va="center", fontsize=size)
 
     def arrow(*points):
@@ -224,9 +244,9 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
     for start, vector, matrix, name, name_of_matrix in blocks:
         top = (rows - len(vector)) * drop
         say(start - 0.85, top - 0.75, name)
-        say(start - 0.85, top - 0.3, f"(1, {len(vector)})", size=9.5)
+        say(start - 0.85, top - 0.3, f"(1, {len(vector)})", size=10)
         say(start + H / 2, top - 0.75, f"${name_of_matrix}$")
-        say(start + H / 2, top - 0.3, f"({len(vector)}, {H})", size=9.5)
+        say(start + H / 2, top - 0.3, f"({len(vector)}, {H})", size=10)
         for k, value in enumerate(vector):
             put(start - 1.35, top + k * drop, [value])
             say(start - 0.17, top + (k + 0.5) * drop, "×", size=10)
@@ -241,12 +261,12 @@ def cell_step(x, h, W_x, W_h, b, *, inputs=None):
         say(left - 0.2, row + drop / 2, name, ha="right")
         put(left, row, numbers)
         shape = f"({H},)" if numbers is b else f"(1, {H})"
-        say(left + H + 0.15, row + drop / 2, shape, ha="left", size=9.5)
+        say(left + H + 0.15, row + drop / 2, shape, ha="left", size=10)
     axes.plot([left - 1.3, left + H], [sums + 3 * drop + 0.1] * 2, color=INK, lw=1.2)
     new = sums + 4 * drop + 0.95
     say(left - 0.2, new + drop / 2, "new $h$", ha="right")
     put(left, new, np.tanh(total))
-    say(left + H + 0.15, new + drop / 2, f"(1, {H})", ha="left", size=9.5)
+    say(left + H + 0.15, new + drop / 2, f"(1, {H})", ha="left", size=10)
     for k in range(H):
         middle = left + k + 0.5
         arrow((middle, rows * drop + 0.1), (middle, sums - 0.02))
@@ -316,7 +336,8 @@ def unfolded(
     # left: where the columns begin.
     left = 1.36 * folded + (0.62 if bidirectional else 0.42 if depth > 1 else 0.3)
     columns = left + pitch * (np.arange(T) + 0.5)
-    reach = 0.56 if bidirectional else 0.41  # from the outer columns to the ends of a chain
+    # reach: from the outer columns to the ends of a chain; "2 × (1, 2)" stays clear of a W_x.
+    reach = 0.56 if bidirectional or (states == "hc" and room) else 0.41
     ends = {1: columns[-1] + reach, -1: columns[0] - reach}
     axes = _canvas(ends[1] + 0.4, 0.5 + B * (block + 0.3))
     sequence = "(B, T, {})" if symbols else f"({B}, {T}, {{}})"
@@ -329,7 +350,7 @@ def unfolded(
         for t, x in enumerate(columns):
             letter = row[t] if t < len(row) else "pad"
             size, weight = (12, "bold") if t < len(row) else (10, "normal")
-            _say(axes, x, floor, letter, size, weight=weight, alpha=0.7 if t >= length else 1)
+            _say(axes, x, floor, letter, size, weight=weight)
         source = dict.fromkeys(sides, floor - 0.16)  # where the arrows of each direction begin
         _bars(axes, columns[:length], floor - 0.16, sides)
         for k in range(depth):
@@ -342,7 +363,15 @@ def unfolded(
                 for x in columns[:length] + side:
                     _arrow(axes, (x, source[way]), (x, y + _CELL / 2), colour=colours[way])
                     if room:
-                        _say(axes, x + 0.04, y + 0.34, "$W_x$", ha="left", colour=colours[way])
+                        _say(
+                            axes,
+                            x + 0.04,
+                            y + 0.34,
+                            "$W_x$",
+                            _INDEXED,
+                            ha="left",
+                            colour=colours[way],
+                        )
                 source[way] = y - _CELL / 2
                 x, final = ends[way] + way * 0.17, length if way == 1 else min(1, length)
                 highest = k == depth - 1
@@ -352,7 +381,7 @@ def unfolded(
                 if b == 0 and highest:
                     _say(axes, x, y - 0.24, "state")
                 if b == B - 1:
-                    _say(axes, x, y + 0.24 * len(states) + 0.02, vector.format(H))
+                    _say(axes, x, y + 0.27 * len(states), vector.format(H))
             if k < depth - 1 and not towers and b == 0:
                 y = min(source.values()) - rise / (1 if bidirectional else 2)
                 x = columns[0] - (0.36 if bidirectional else 0.06)
@@ -406,7 +435,9 @@ def states(runs, *, limit=1.0, ylabel="step"):
         1, len(runs), sharey=True, squeeze=False, figsize=(4.8, 0.9 + 0.24 * T)
     )
     for axes, (title, values) in zip(panels[0], runs.items(), strict=True):
-        picture = axes.imshow(values, cmap=_SOLID, vmin=-limit, vmax=limit, aspect="auto")
+        picture = axes.imshow(
+            values, cmap=NEGATIVE_POSITIVE, vmin=-limit, vmax=limit, aspect="auto"
+        )
         axes.set_title(title)
         axes.set_xlabel("unit")
         axes.set_xticks(range(H), range(1, H + 1))
@@ -417,6 +448,7 @@ def states(runs, *, limit=1.0, ylabel="step"):
     panels[0, 0].set_ylabel(ylabel)
     bar = figure.colorbar(picture, ax=panels[0], ticks=[-limit, 0, limit], aspect=30)
     bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=10)
     return panels[0]
 
 
@@ -434,7 +466,7 @@ def one_hot(x, symbols):
     x, symbols = _one_hot_rows(x, symbols)
     T, V = x.shape
     _, axes = plt.subplots(figsize=(0.9 + 0.44 * V, 1.0 + 0.4 * T))
-    _grid(axes, 0, 0, x, [[COLOURS["tensorflow"] if value else None for value in row] for row in x])
+    _grid(axes, 0, 0, x, [[FILLS["tensorflow"] if value else None for value in row] for row in x])
     for t, row in enumerate(x):
         axes.text(-0.3, t + 0.5, symbols[row.argmax()], ha="center", va="center", weight="bold")
         axes.text(-0.85, t + 0.5, t, ha="right", va="center", fontsize=10)
@@ -467,7 +499,7 @@ def row_lookup(x, W, symbols):
     names = ("pytorch", "tensorflow", "good", "bad", "numpy", "plain")
     if len(names) < V:
         raise ValueError(f"symbols must be at most {len(names)}, one for each colour, got {V}")
-    palette = [COLOURS[name] for name in names]
+    palette = [FILLS[name] for name in names]
     H, ids = W.shape[1], x.argmax(axis=1)
     left, right, high = V + 1.9, V + H + 3.1, max(T, V)  # where W and the product begin
     _, axes = plt.subplots(figsize=(0.39 * (right + H + 0.9), 0.39 * (high + 1.5)))
@@ -517,14 +549,12 @@ def tracks(text, batch_size, length):
             f"of two batches of {length}, got {len(text)}"
         )
     colours = (COLOURS["tensorflow"], COLOURS["pytorch"])
-    _, axes = plt.subplots(figsize=(6.0, 0.75 + 0.42 * batch_size))
+    _, axes = plt.subplots(figsize=(4.9, 0.8 + 0.36 * batch_size))
     for b in range(batch_size):
         for t, symbol in enumerate(text[b * n : (b + 1) * n]):
             inside = t < 2 * length
             x, y = t + 0.45 * (t // length if inside else 2), 1.35 * b
-            colour = colours[t // length] if inside else INK
-            box = plt.Rectangle((x, y), 0.94, 1.0, lw=0, color=colour, alpha=1 if inside else 0.14)
-            axes.add_patch(box)
+            _square(axes, x, y, 0.94, 1.0, _DEEP[colours[t // length]] if inside else None)
             axes.text(
                 x + 0.47, y + 0.5, _visible(symbol), ha="center", va="center", fontsize=10,
                 family="monospace", color="white" if inside else INK,
@@ -541,7 +571,7 @@ def tracks(text, batch_size, length):
     below = 1.35 * batch_size - 0.1
     axes.text(length + 0.2, below, "state", ha="center", va="top", fontsize=10)
     axes.text(2 * length + 0.65, below, "state", ha="center", va="top", fontsize=10)
-    axes.set(xlim=(-3.6, n + 1.0), ylim=(below + 0.7, -1.0))
+    axes.set(xlim=(-3.3, n + 1.0), ylim=(below + 0.8, -1.2))
     axes.axis("off")
     return axes
 
@@ -566,7 +596,7 @@ def surprise(text, nats, *, columns=20, limit=5.0):
         )
     columns = checks.size("columns", columns)
     rows = -(-len(text) // columns)
-    shades = LinearSegmentedColormap.from_list("shades", ["#74747d", "#d13c0f"])
+    shades = LinearSegmentedColormap.from_list("shades", [FILLS["plain"], "#b0340c"])
     figure, axes = plt.subplots(figsize=(5.0, 0.5 + 0.27 * rows))
     for k, (symbol, paid) in enumerate(zip(text, nats, strict=True)):
         r, c = divmod(k, columns)
@@ -626,7 +656,7 @@ def batch_blocks(texts, input_size, hidden_size):
         for d in reversed(range(size)):
             for b in range(B):
                 corner = (x + d * lean + 0.03, top + b - d * lean + 0.03)
-                colour = COLOURS[_ROWS[b]]
+                colour = FILLS[_ROWS[b]]
                 box = {"facecolor": colour, "edgecolor": "#ffffff", "lw": 0.5}
                 axes.add_patch(plt.Rectangle(corner, 0.94, 0.94, **box))
         for b, symbol in enumerate(symbols or []):
@@ -648,7 +678,7 @@ def batch_blocks(texts, input_size, hidden_size):
         say(-0.25, top + B / 2 - 0.35, name, ha="right")
         say(-0.25, top + B / 2 + 0.35, f"({B}, {T}, {size})", ha="right", fontsize=10)
     say(-0.25, B + 0.25, f"$B$ = {B} texts ↑", ha="right", fontsize=10)
-    say(end - pitch + 1.2 + above, 0.3 - above / 2, f"$I$ = {input_size}", ha="left", fontsize=10)
+    say(end - pitch + 1.45 + above, 0.3 - above / 2, f"$I$ = {input_size}", ha="left", fontsize=10)
     say(
         end + 1.1 + across, lower + 0.3 - across / 2, f"$H$ = {hidden_size}", ha="left", fontsize=10
     )
@@ -697,11 +727,7 @@ def letters(panels):
         say(left - 0.5, len(rows) / 2, f"← {down}", rotation=90)
         for (r, row), line in zip(enumerate(rows), colours, strict=True):
             for (c, symbol), name in zip(enumerate(row), line, strict=True):
-                box = plt.Rectangle(
-                    (left + c + 0.04, r + 0.04), 0.92, 0.92, lw=0,
-                    color=COLOURS[name or "plain"], alpha=1.0 if name else 0.14,
-                )  # fmt: skip
-                axes.add_patch(box)
+                _square(axes, left + c + 0.04, r + 0.04, 0.92, 0.92, FILLS.get(name))
                 say(
                     left + c + 0.5, r + 0.52, _visible(symbol), fontsize=12, family="monospace",
                     color="white" if name else INK, va="center_baseline",
@@ -742,27 +768,48 @@ def _one_hot_rows(x, symbols):
 
 
 def _grid(axes, left, top, values, colours):
-    """Whole numbers in squares, white on a colour, or pale where the colour is ``None``."""
+    """Whole numbers in squares, white on a colour, or in an outline where it is ``None``."""
     for (r, c), value in np.ndenumerate(values):
         colour = colours[r][c]
-        corner = (left + c + 0.04, top + r + 0.04)
-        axes.add_patch(
-            plt.Rectangle(
-                corner, 0.92, 0.92, lw=0, color=INK if colour is None else colour,
-                alpha=0.14 if colour is None else 1.0,
-            )
-        )  # fmt: skip
+        _square(axes, left + c + 0.04, top + r + 0.04, 0.92, 0.92, colour)
         axes.text(
             left + c + 0.5, top + r + 0.5, f"{value:g}", ha="center", va="center_baseline",
             fontsize=11, color=INK if colour is None else "white",
         )  # fmt: skip
 
 
+def _square(axes, x, y, wide, high, colour=None, *, line=0.02):
+    """A square filled with a colour, or its outline alone, which is seen on both pages.
+
+    line: how far the outline keeps inside, in the units of the axes.
+    """
+    if colour is not None:
+        axes.add_patch(plt.Rectangle((x, y), wide, high, lw=0, color=colour))
+        return
+    corner, wide, high = (x + line, y + line), wide - 2 * line, high - 2 * line
+    style = {"fill": False, "edgecolor": INK, "lw": 0.7, "alpha": 0.8}
+    axes.add_patch(plt.Rectangle(corner, wide, high, **style))
+
+
+def _minus(number):
+    """A printed number with the minus sign that axes have."""
+    return number.replace("-", "−")
+
+
+class _Drawing(Axes):
+    """Axes of a drawing: as large as what is drawn, so that no margin is stored with it."""
+
+    def get_tightbbox(self, renderer=None, **options):
+        drawn = [*self.patches, *self.lines, *self.texts]
+        return Bbox.union([artist.get_tightbbox(renderer) for artist in drawn])
+
+
 def _canvas(wide, high):
     """Axes of a drawing in inches, y downwards, without a frame."""
     # Not "none": after a savefig matplotlib would fall back to the style's layout, and warn.
     still = PlaceHolderLayoutEngine(adjust_compatible=True, colorbar_gridspec=False)
-    axes = plt.figure(figsize=(wide, high), layout=still).add_axes((0, 0, 1, 1))
+    figure = plt.figure(figsize=(wide, high), layout=still)
+    axes = figure.add_axes((0, 0, 1, 1), axes_class=_Drawing)
     axes.set(xlim=(0, wide), ylim=(high, 0))
     axes.axis("off")
     return axes
@@ -806,7 +853,7 @@ def _chain(axes, xs, y, way, length, ends, colour, mark, weights):
         if t < length:
             _hand_on(axes, here, xs[t] - way * half, y, colour, passes)
             if weights and t:
-                _say(axes, (here + xs[t] - half) / 2, y - 0.14, "$W_h$", colour=colour)
+                _say(axes, (here + xs[t] - half) / 2, y - 0.27, "$W_h$", _INDEXED, colour=colour)
             here, passes = xs[t] + way * half, False
         else:
             passes = True
@@ -818,18 +865,20 @@ def _hand_on(axes, start, end, y, colour, dashed):
 
 
 def _cell(axes, x, y, colour, mark="", pale=False):
+    inside = {"fill": False, "edgecolor": colour, "lw": 0.9}
+    side = _CELL - 0.02 * pale
     axes.add_patch(
         FancyBboxPatch(
-            (x - _CELL / 2, y - _CELL / 2), _CELL, _CELL, boxstyle="round,pad=0,rounding_size=0.06",
-            color=colour, lw=0, alpha=0.25 if pale else 1,
+            (x - side / 2, y - side / 2), side, side, boxstyle="round,pad=0,rounding_size=0.06",
+            **(inside if pale else {"color": _DEEP[colour], "lw": 0}),
         )
     )  # fmt: skip
-    _say(axes, x, y, mark, colour="white")
+    _say(axes, x, y, mark, colour=colour if pale else "white")
 
 
 def _state(axes, x, y, name, step, colour, framed):
     """The name of a state after a step, "0" before the first, framed if it is singled out."""
-    _say(axes, x, y, f"${name}_{{{step}}}$" if step else "0", 12, colour=colour)
+    _say(axes, x, y, f"${name}_{{{step}}}$" if step else "0", _INDEXED, colour=colour)
     if framed and step:
         axes.add_patch(
             FancyBboxPatch(
@@ -856,10 +905,11 @@ def _folded(axes, x, y, vector, I, H):
     axes.add_patch(
         FancyArrowPatch(path=loop, arrowstyle="-|>", mutation_scale=9, color=colour, lw=1.4)
     )
-    _say(axes, x + 0.04, y + 0.34, "$W_x$", ha="left", colour=colour)
-    _say(axes, x + 0.44, y - 0.11, "$W_h$", ha="left", colour=colour)
-    _say(axes, x + 0.44, y + 0.11, vector.format(H), ha="left")
-    _say(axes, x, y + half + _RISE + 0.16, "$x_t$", 12)
+    _say(axes, x + 0.04, y + 0.34, "$W_x$", _INDEXED, ha="left", colour=colour)
+    _say(axes, x + 0.44, y - 0.06, "$W_h$", _INDEXED, ha="left", colour=colour)
+    for words, down in ("state", 0.32), (vector.format(H), 0.48):
+        _say(axes, x + 0.46, y + down, words, ha="left")
+    _say(axes, x, y + half + _RISE + 0.16, "$x_t$", _INDEXED)
     _say(axes, x, y + half + _RISE + 0.42, vector.removeprefix("2 × ").format(I))
-    _say(axes, x, y - half - _RISE - 0.16, "$h_t$", 12, colour=colour)
+    _say(axes, x, y - half - _RISE - 0.16, "$h_t$", _INDEXED, colour=colour)
     _say(axes, x, y - half - _RISE - 0.40, vector.removeprefix("2 × ").format(H))

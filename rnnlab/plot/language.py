@@ -4,12 +4,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
-from rnnlab.plot.figures import _CELL, COLOURS, INK, _arrow, _canvas, _cell, _say, _visible
+from rnnlab.plot.figures import (
+    _CELL,
+    COLOURS,
+    FILLS,
+    INK,
+    _arrow,
+    _canvas,
+    _cell,
+    _say,
+    _square,
+    _visible,
+)
 
 __all__ = ["feeding", "guesses"]
 
 # From grey to blue, all of them dark enough for white numbers.
-_BELIEF = LinearSegmentedColormap.from_list("belief", ["#7b7b84", "#1f6fb0"])
+_BELIEF = LinearSegmentedColormap.from_list("belief", [FILLS["plain"], FILLS["tensorflow"]])
 
 
 def feeding(inputs, guesses, *, answers=None, given=None):
@@ -129,8 +140,7 @@ def _belief(axes, x, y, side, p, *, framed):
     """One square: its probability as colour and number, a frame if it is the answer."""
     corner, size = (x - 0.46 * side, y - 0.46 * side), 0.92 * side
     written = p >= 0.05
-    colour, alpha = (_BELIEF(p), 1) if written else (INK, 0.14)
-    axes.add_patch(plt.Rectangle(corner, size, size, lw=0, color=colour, alpha=alpha))
+    _square(axes, *corner, size, size, _BELIEF(p) if written else None, line=0.005)
     if framed:
         style = {"fill": False, "edgecolor": COLOURS["good"], "lw": 2}
         axes.add_patch(plt.Rectangle(corner, size, size, **style))

@@ -1,9 +1,8 @@
 """Packing: a ragged batch without its padding."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from rnnlab.plot.figures import _WEIGHTS, INK, _arrow, _canvas, _say, _visible
+from rnnlab.plot.figures import _DEEP, _WEIGHTS, _arrow, _canvas, _say, _square, _visible
 
 __all__ = ["packed"]
 
@@ -48,9 +47,9 @@ def packed(texts):
         _say(axes, left - 0.4, y + _SIDE / 2, str(len(text)), 12)
         for t in range(T):
             letter = _visible(text[t]) if t < len(text) else ""
-            _square(axes, left + t * _SIDE, y, letter, colour)
+            _place(axes, left + t * _SIDE, y, letter, colour)
             if letter:
-                _square(axes, starts[t] + b * _SIDE, below, letter, colour)
+                _place(axes, starts[t] + b * _SIDE, below, letter, colour)
     middles = starts + sizes * _SIDE / 2
     for t, x in enumerate(middles):
         start = (left + (t + 0.5) * _SIDE, top + B * _SIDE + 0.05)
@@ -63,14 +62,10 @@ def packed(texts):
     return axes
 
 
-def _square(axes, x, y, letter, colour):
-    """A square with a letter, or a pale one without."""
-    axes.add_patch(
-        plt.Rectangle(
-            (x + 0.01, y + 0.01), _SIDE - 0.02, _SIDE - 0.02, lw=0,
-            color=colour if letter else INK, alpha=1.0 if letter else 0.18,
-        )
-    )  # fmt: skip
+def _place(axes, x, y, letter, colour):
+    """A square with a letter, or an outline without."""
+    fill = _DEEP[colour] if letter else None
+    _square(axes, x + 0.01, y + 0.01, _SIDE - 0.02, _SIDE - 0.02, fill, line=0.006)
     axes.text(
         x + _SIDE / 2, y + _SIDE / 2, letter, ha="center", va="center_baseline", fontsize=12,
         family="monospace", weight="bold", color="white",

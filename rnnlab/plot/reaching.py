@@ -1,10 +1,9 @@
 """What reaches an output: the inputs that move it."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from rnnlab import checks
-from rnnlab.plot.figures import COLOURS, _canvas, _say, _visible
+from rnnlab.plot.figures import FILLS, _canvas, _say, _square, _visible
 
 __all__ = ["reach"]
 
@@ -49,12 +48,9 @@ def reach(panels, text, *, columns=2):
             _say(axes, left + (n + 0.5) * _SIDE, top - 0.14, letter, 11, weight="bold")
             _say(axes, left - 0.14, top + (n + 0.5) * _SIDE, letter, 11, weight="bold")
         for t, s in np.ndindex(T, T):
-            square = plt.Rectangle(
-                (left + s * _SIDE + 0.015, top + t * _SIDE + 0.015), _SIDE - 0.03, _SIDE - 0.03,
-                lw=0, color=COLOURS["good" if moved[t, s] else "plain"],
-                alpha=1 if moved[t, s] else 0.18,
-            )  # fmt: skip
-            axes.add_patch(square)
+            at = left + s * _SIDE + 0.015, top + t * _SIDE + 0.015
+            fill = FILLS["good"] if moved[t, s] else None
+            _square(axes, *at, _SIDE - 0.03, _SIDE - 0.03, fill, line=0.005)
         if k // columns == rows - 1:
             _say(axes, middle, top + T * _SIDE + 0.15, "letter changed")
         if k % columns == 0:

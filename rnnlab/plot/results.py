@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from rnnlab import checks
-from rnnlab.plot.figures import _WEIGHTS, COLOURS, INK
+from rnnlab.plot.figures import _INDEXED, _WEIGHTS, COLOURS, FILLS, INK, _minus
 
 __all__ = ["forecasts", "gradient_road", "rolling_origin_folds", "skill", "spread"]
 
@@ -43,6 +43,8 @@ def gradient_road(norms, *, ylabel="size of the gradient $\\partial$loss/$\\part
             color=_WEIGHTS[k], marker=_MARKS[k], markevery=max(1, T // 10),
         )  # fmt: skip
     axes.set(yscale="log", xlabel="step $t$", ylabel=ylabel)
+    axes.tick_params(axis="y", labelsize=_INDEXED)
+    axes.yaxis.label.set_size(_INDEXED)
     axes.annotate(
         "", (0.62, 1.04), (0.98, 1.04), xycoords="axes fraction",
         arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.4},
@@ -55,7 +57,7 @@ def gradient_road(norms, *, ylabel="size of the gradient $\\partial$loss/$\\part
 def forecasts(actual, made, *, cut, x=None, since=0, baselines=(), xlabel="step", ylabel=""):
     """A series, what forecasters made of its test part, and the cut between training and test.
 
-    What came is thick and grey; baselines are dashed. A forecast that repeats the curve one step
+    What came is grey; baselines are dashed. A forecast that repeats the curve one step
     late is the last value in disguise, and the baseline beside it shows it.
 
     actual: (N,). made: dict name -> (N - cut,), the forecasts of steps cut..N-1; at most six.
@@ -86,7 +88,7 @@ def forecasts(actual, made, *, cut, x=None, since=0, baselines=(), xlabel="step"
     if x.shape != (N,):
         raise ValueError(f"x must hold a number for each of the {N} steps, got shape {x.shape}")
     _, axes = plt.subplots(figsize=(4.9, 3.4))
-    axes.plot(x[since:], actual[since:], color=INK, lw=3.5, alpha=0.65, label="actual")
+    axes.plot(x[since:], actual[since:], color=INK, lw=2.6, label="actual")
     hues = iter(_WEIGHTS)
     for name, values in made.items():
         style = {"ls": (0, (3, 1.5)), "lw": 1.4} if name in baselines else {"lw": 1.8}
@@ -132,7 +134,7 @@ def skill(errors, *, baseline, xlabel="error", numbers="{:.2f}"):
         better = (
             "plain" if name == baseline or error == level else "bad" if error > level else "good"
         )
-        axes.barh(row, error, height=0.7, color=COLOURS[better])
+        axes.barh(row, error, height=0.7, color=FILLS[better])
         inside = error > 0.3 * max(errors.values())  # else the bar has no room for the number
         axes.annotate(
             numbers.format(error), (error, row), (-4 if inside else 4, 0), va="center",
@@ -187,15 +189,17 @@ def rolling_origin_folds(folds, n, *, xlabel="step"):
     return axes
 
 
-def spread(results, *, xlabel="loss", numbers="{:.2f}"):
+def spread(results, *, colours=None, xlabel="loss", numbers="{:.2f}"):
     """Results over seeds, a dot for each and a bar at the median, one row for each model.
 
     Where the dots of two rows lie over each other, a difference of their medians is no finding.
 
-    results: dict name -> results of its seeds, at least 2 for each; at most six models. numbers:
-    the format of the printed medians, or None for none.
-    Raises ValueError for no model or more than six, fewer than 2 results, and results that are not
-    finite.
+    results: dict name -> results of its seeds, at least 2 for each; at most six models. colours:
+    dict name -> a name in COLOURS, so that a model keeps its colour from figure to figure;
+    ``None``: a colour for each row. numbers: the format of the printed medians, or ``None`` for
+    none.
+    Raises ValueError for no model or more than six, fewer than 2 results, results that are not
+    finite, and a model without a colour.
 
     >>> axes = spread({"GRU": [1.9, 2.0, 2.2], "LSTM": [1.8, 2.1, 2.1]})
     >>> [label.get_text() for label in axes.get_yticklabels()]
@@ -208,17 +212,24 @@ def spread(results, *, xlabel="loss", numbers="{:.2f}"):
                 f"results[{name!r}] must hold at least 2 seeds, got {len(values)}; one run has no "
                 "spread"
             )
-    _, axes = plt.subplots(figsize=(4.8, 0.75 + 0.55 * len(results)))
-    for row, values in enumerate(results.values()):
+        if colours is not None and colours.get(name) not in COLOURS:
+            raise ValueError(
+                f"colours[{name!r}] must be among {sorted(COLOURS)}, got {colours.get(name)!r}"
+            )
+    _, axes = plt.subplots(figsize=(4.8, 0.8 + 0.6 * len(results)))
+    for row, (name, values) in enumerate(results.items()):
+        tone = COLOURS[colours[name]] if colours else _WEIGHTS[row]
         ordered = np.sort(values)
-        aside = 0.16 * (np.arange(len(ordered)) % 3 - 1)  # so that equal results all show
-        axes.plot(ordered, row + aside, "o", ms=6, alpha=0.65, mew=0, color=_WEIGHTS[row])
+        aside = np.linspace(-0.3, 0.3, len(ordered))  # so that equal results all show
+        axes.plot(ordered, row + aside, "o", ms=5.5, mew=0, color=tone)
         middle = np.median(values)
-        axes.plot([middle, middle], [row - 0.32, row + 0.32], color=_WEIGHTS[row], lw=3)
+        # Thinner than a dot, so that dots at the median are counted, too.
+        axes.plot([middle, middle], [row - 0.42, row + 0.42], color=tone, lw=1.4)
         if numbers is not None:
             axes.annotate(
-                numbers.format(middle), (1.0, row), (6, 0), xycoords=("axes fraction", "data"),
-                textcoords="offset points", va="center", fontsize=11, color=_WEIGHTS[row],
+                _minus(numbers.format(middle)), (1.0, row), (6, 0),
+                xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+                fontsize=11, color=tone,
             )  # fmt: skip
     if numbers is not None:
         axes.annotate(
@@ -247,5 +258,6 @@ def _vectors(name, values):
 
 
 def _legend(axes, count):
-    """The names above the axes, where they hide nothing."""
-    axes.figure.legend(loc="outside upper center", ncols=min(3, count), fontsize=11)
+    """The names above the axes, where they hide nothing, and no name alone on a line."""
+    columns = 2 if count == 4 else min(3, count)
+    axes.figure.legend(loc="outside upper center", ncols=columns, fontsize=11)

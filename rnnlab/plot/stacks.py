@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from rnnlab import checks
-from rnnlab.plot.figures import _SOLID, _WEIGHTS, _arrow, _canvas, _say
+from rnnlab.plot.figures import _WEIGHTS, NEGATIVE_POSITIVE, _arrow, _canvas, _minus, _say
 
 __all__ = ["stacked"]
 
@@ -61,9 +61,9 @@ def stacked(values, inputs=None):
                 under = y + _UP - (_HIGH / 2 if k else 0.13)
                 _arrow(axes, (x, under), (x, y + _HIGH / 2), colour=colour)
             corner = (x - _WIDE / 2, y - _HIGH / 2)
-            shade = _SOLID(0.5 + 0.5 * np.clip(values[k, t], -1, 1))
+            shade = NEGATIVE_POSITIVE(0.5 + 0.5 * np.clip(values[k, t], -1, 1))
             axes.add_patch(Rectangle(corner, _WIDE, _HIGH, color=shade, lw=0, zorder=2))
-            number = f"{values[k, t]:z.2f}".replace("-", "−")
+            number = _minus(f"{values[k, t]:z.2f}")
             _say(axes, x, y, number, 10.5, colour="white", zorder=3)
     high = rows[0] - rows[-1]
     frame(columns.mean(), top, columns[-1] - columns[0] + _WIDE + 0.12, _HIGH + 0.12, _WEIGHTS[2])
@@ -73,7 +73,7 @@ def stacked(values, inputs=None):
     if inputs is not None:
         _say(axes, 0.34, below, "inputs")
         for x, number in zip(columns, inputs, strict=True):
-            _say(axes, x, below, f"{number:g}".replace("-", "−"), 12, weight="bold")
+            _say(axes, x, below, _minus(f"{number:g}"), 12, weight="bold")
     for t, x in enumerate(columns):
         _say(axes, x, below + 0.42, f"step {t + 1}")
     return axes

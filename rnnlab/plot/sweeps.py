@@ -45,7 +45,7 @@ def sweep(results, *, xlabel="learning rate", ylabel="loss"):
         style = {"color": _WEIGHTS[k]}
         for place, values in enumerate(runs.values()):
             x = place + apart * (k - (len(results) - 1) / 2)
-            axes.plot([x] * len(values), values, "o", ms=6, alpha=0.5, mew=0, **style)
+            axes.plot([x] * len(values), values, "o", ms=5, alpha=0.85, mew=0, **style)
             middle = np.median(values)
             axes.plot([x - apart * 0.36, x + apart * 0.36], [middle] * 2, lw=3, **style)
         axes.plot([], [], lw=3, label=name, **style)

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.ticker import LogLocator
 
 from rnnlab import checks
-from rnnlab.plot.figures import COLOURS, INK
+from rnnlab.plot.figures import FILLS, INK
 
 __all__ = ["speed"]
 
@@ -19,7 +19,7 @@ def speed(times, *, limit, marks=None, theirs=(), colour="good"):
     times: dict name -> three numbers in milliseconds, the quartiles: low, middle, high; the bar
         ends at the middle, a thin line shows the other two. limit: milliseconds, where the bars
         begin. marks: dict name -> milliseconds, other bounds, dashed. theirs: names in ``times``
-        in ``times`` drawn in grey: what is compared with. colour: of the other bars, in COLOURS.
+        drawn in grey: what is compared with. colour: of the other bars, a name in FILLS.
     Raises ValueError if there is no bar or more than 12, if numbers are not above 0 or not in
     order, and for a name in ``theirs`` that is not among the times.
 
@@ -39,15 +39,16 @@ def speed(times, *, limit, marks=None, theirs=(), colour="good"):
     unknown = sorted(set(theirs) - set(times))
     if unknown:
         raise ValueError(f"theirs must be among {[*times]}, got {unknown}")
-    if colour not in COLOURS:
-        raise ValueError(f"colour must be among {sorted(COLOURS)}, got {colour!r}")
+    if colour not in FILLS:
+        raise ValueError(f"colour must be among {sorted(FILLS)}, got {colour!r}")
     _, axes = plt.subplots(figsize=(4.8, 1.3 + 0.46 * len(times)))
     highest = max(high for _, _, high in times.values())
     beside = {"textcoords": "offset points", "fontsize": 10, "color": INK}
     for row, (name, (low, middle, high)) in enumerate(times.items()):
-        tone = COLOURS["plain" if name in theirs else colour]
+        tone = FILLS["plain" if name in theirs else colour]
         axes.barh(row, float(middle - limit), left=limit, height=0.36, color=tone)
-        axes.plot([low, high], [row, row], color=INK, lw=1.2)
+        axes.plot([low, middle], [row, row], color="white", lw=1.6, solid_capstyle="butt")
+        axes.plot([middle, high], [row, row], color=INK, lw=1.6, solid_capstyle="butt")
         axes.annotate(name, (limit, row), (5, 8), va="bottom", **beside)
         axes.annotate(_written(middle), (high, row), (4, 0), va="center", **beside)
         for mark in (marks or {}).values():

@@ -67,7 +67,7 @@ class Cell(tf.Module):
         return self.step(self.project(x), state)
 
     def project(self, xs):
-        """What the inputs add to every gate: (..., I) -> (..., G*H). It needs no past."""
+        """What inputs alone add to every gate: (..., I) -> (..., G*H)."""
         return tf.tensordot(xs, self.W_x, 1) + self.b
 
     def initial_state(self, batch_size):
@@ -125,7 +125,7 @@ class RNNCell(Cell):
         super().__init__(input_size, hidden_size, weights)
 
     def step(self, a, state):
-        """a (B, H), the projected input, and the state h (B, H) -> output, next state."""
+        """Projected input a (B, H), state h (B, H) -> output, next state."""
         h = tf.tanh(a + state @ self.W_h)
         return h, h
 
@@ -179,7 +179,7 @@ class LSTMCell(Cell):
         )
 
     def step(self, a, state):
-        """a (B, 4H), the projected input, and the state -> output h (B, H), next state."""
+        """Projected input a (B, 4H), state -> output h (B, H), next state."""
         h, c = state
         i, f, g, o = split(a + h @ self.W_h, 4)  # (B, 4H) -> 4 x (B, H)
         c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
@@ -225,7 +225,7 @@ class GRUCell(Cell):
         self.reset_after = reset_after
 
     def step(self, a, state):
-        """a (B, 3H), the projected input, and the state h (B, H) -> output, next state."""
+        """Projected input a (B, 3H), state h (B, H) -> output, next state."""
         h, H = state, self.hidden_size
         a_r, a_z, a_n = split(a, 3)
         if self.reset_after:
