@@ -28,10 +28,11 @@ KINDS = "biuf"  # of arrays: bool, whole numbers, floats
 def write(path, arrays, about):
     """Write arrays and what is to be known about them to ``path``, whole or not at all.
 
-    arrays: dict of NumPy arrays of numbers by name. about: a dict that JSON can hold.
     The file appears under its name once it is complete on the disk; until then, and where writing
     fails, whatever stood there before stays as it was. (A process that is killed while it writes
     leaves a file ``.NAME.xxxxxxxx`` beside it. Nothing reads that; it may be deleted.)
+
+    arrays: dict of NumPy arrays of numbers by name. about: a dict that JSON can hold.
     Raises TypeError or ValueError if path, about, a name or an array is of no kind that can be
     stored, OSError if the disk refuses.
 
@@ -156,7 +157,8 @@ def save_weights(path, weights):
 def load_weights(path):
     """The weights in a file of :func:`save_weights`, or in a checkpoint of ``fit``.
 
-    path: where it is. -> dict of arrays by dotted name, for ``set_weights``.
+    path: where it is.
+    Returns a dict of arrays by dotted name, for ``set_weights``.
     Raises FileNotFoundError if there is no file, ValueError if it is damaged, none of ours, or
     holds NaN or infinity.
 
