@@ -83,8 +83,8 @@ def main(options):
 
         torch.set_float32_matmul_precision(options.matmul)
     elif options.framework == "tensorflow":
-        # For our layer. Keras' is not compiled by XLA here, and its graph takes nearly twice as long
-        # a step when TensorFlow rewrites it (auto_mixed_precision_onednn_bfloat16).
+        # For our layer. Keras' is not compiled by XLA here, and its graph takes nearly twice as
+        # long a step when TensorFlow rewrites it (auto_mixed_precision_onednn_bfloat16).
         lab.training.ROUND_PRODUCTS = options.matmul == "medium"
     text = load("shakespeare")
     vocabulary = Vocabulary.from_text(text)
