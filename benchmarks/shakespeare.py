@@ -28,6 +28,9 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
 }
+THREADS = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"]
+# For XLA: vectors as wide as the processor has them.
+XLA = {"XLA_FLAGS": "--xla_cpu_prefer_vector_width=512"}
 RECORDED = Path(__file__).parents[1] / "rnnlab" / "recorded"
 
 
@@ -45,7 +48,7 @@ def arguments():
         "--matmul",
         choices=["highest", "high", "medium"],
         default="medium",
-        help="torch.set_float32_matmul_precision; medium lets oneDNN multiply instead of MKL",
+        help="how exact products are while training; medium: their factors may be bfloat16",
     )
     parser.add_argument("--lr", type=float, default=0.01, help="the highest learning rate")
     parser.add_argument("--warm-up", type=float, default=0.05, help="part of the time")
@@ -67,10 +70,10 @@ def arguments():
 
 
 def main(options):
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(options.threads))
-    if not os.environ.items() >= (MALLOC | threads).items():
+    wanted = MALLOC | XLA | dict.fromkeys(THREADS, str(options.threads))
+    if not os.environ.items() >= wanted.items():
         # They are read when a process starts, so start it again.
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | MALLOC | threads)
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | wanted)
     from rnnlab.data import load
     from rnnlab.text import Vocabulary, split, streams
 
@@ -79,6 +82,10 @@ def main(options):
         import torch
 
         torch.set_float32_matmul_precision(options.matmul)
+    elif options.framework == "tensorflow":
+        # For our layer. Keras' is not compiled by XLA here, and its graph takes nearly twice as
+        # long a step when TensorFlow rewrites it (auto_mixed_precision_onednn_bfloat16).
+        lab.training.ROUND_PRODUCTS = options.matmul == "medium"
     text = load("shakespeare")
     vocabulary = Vocabulary.from_text(text)
     train, held_out = split(vocabulary.encode(text))

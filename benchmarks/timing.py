@@ -19,6 +19,7 @@ from shakespeare import RECORDED, processor
 
 __all__ = [
     "RECORDED",
+    "about",
     "against",
     "agree",
     "in_rounds",
@@ -103,11 +104,16 @@ def workers(script, frameworks, threads, options=()):
                 raise SystemExit(f"the {framework} process failed with {worker.returncode}")
 
 
+def about():
+    """The machine and the versions that a record is from."""
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    machine = {"processor": processor(), "cores": os.cpu_count()}
+    return machine | {"python": platform.python_version(), "versions": versions}
+
+
 def keep(path, runs, more=None):
     """Write a record: whole, or not at all."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    about = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
-    record = {"about": about | {"versions": versions}} | (more or {}) | {"runs": runs}
+    record = {"about": about()} | (more or {}) | {"runs": runs}
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     fresh.replace(path)

@@ -226,6 +226,55 @@ def test_the_graph_is_as_small_for_many_steps_as_for_few(kind):
     assert nodes(5_000) == nodes(500) < 1_000
 
 
+@pytest.mark.parametrize("lengths", [None, [4, 0, 2]], ids=["whole", "ragged"])
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_few_steps_written_out_give_what_the_loop_gives(kind, lengths, monkeypatch):
+    """TensorFlow: up to ``FEW`` steps the graph holds copies of the step, and no loop."""
+    fused = lab("tensorflow").layers.fused
+    layer = randomise("tensorflow", network("tensorflow", kind, "one"))
+    xs, loops, found = np.random.default_rng(3).normal(size=(3, 4, 3)), [], []
+    for few in (4, 3):
+        monkeypatch.setattr(fused, "FEW", few)
+
+        @tf.function(autograph=False)
+        def both(xs):
+            with tf.GradientTape() as tape:
+                tape.watch(xs)
+                ys, state = layer(xs, lengths=lengths)
+                value = tf.reduce_sum(ys**2) + sum(tf.reduce_sum(part) for part in tensors(state))
+            return ys, tape.gradient(value, [xs, *layer.named_weights().values()])
+
+        traced = both.get_concrete_function(tf.TensorSpec(xs.shape, xs.dtype))
+        loops.append(sum("While" in node.op for node in traced.graph.as_graph_def().node))
+        ys, grads = both(xs)
+        found.append([as_numpy(x) for x in (ys, *grads)])
+    assert loops == [0, 2]
+    close(*found, 1e-13)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_rounded_products_are_near_the_full_ones_and_not_the_same(kind):
+    """TensorFlow: factors of 8 bits, sums of 24; under XLA alone."""
+    fused = lab("tensorflow").layers.fused
+    layer = network("tensorflow", kind, "one", dtype="float32")
+    xs = tf.constant(np.random.default_rng(3).normal(size=(4, 12, 3)), "float32")
+
+    def slopes_of(xs):
+        with tf.GradientTape() as tape:
+            tape.watch(xs)
+            value = tf.reduce_mean(layer(xs)[0] ** 2)
+        return tape.gradient(value, [xs, *layer.named_weights().values()])
+
+    def rounded(xs):
+        with fused.rounded_products():
+            return slopes_of(xs)
+
+    full, rough = (tf.function(way, jit_compile=True)(xs) for way in (slopes_of, rounded))
+    apart = [float(tf.norm(a - b) / tf.norm(a)) for a, b in zip(full, rough, strict=True)]
+    assert all(1e-5 < distance < 0.02 for distance in apart), apart
+    assert not fused.rounding
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_xla_gives_the_same_numbers(kind):
     layer = randomise("tensorflow", network("tensorflow", kind, "one"))

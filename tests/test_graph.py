@@ -6,6 +6,7 @@ import tensorflow as tf
 from support import ARCHITECTURES, CELLS, as_numpy, close, flat, network, randomise
 
 from rnnlab.tensorflow import (
+    GRU,
     RNN,
     CharLM,
     Classifier,
@@ -76,6 +77,19 @@ def test_a_long_run_is_compiled_by_xla_and_gives_the_same(kind, monkeypatch):
         losses.append(fit(model, data, steps=8, lr=0.05, clip=0.5, progress=False))
         assert training.worth_compiling(model, 8) == (long == 5)
     close(*losses)
+
+
+def test_a_run_that_xla_compiles_may_round_its_products_and_its_scores_are_not_rounded(monkeypatch):
+    monkeypatch.setattr(training, "LONG", 1)
+    ids, losses, scores = np.random.default_rng(0).integers(4, size=151), [], []
+    for rounded in (False, True):
+        monkeypatch.setattr(training, "ROUND_PRODUCTS", rounded)
+        model = CharLM(Vocabulary("helo"), GRU(4, 8))
+        losses.append(fit(model, streams(ids, 2, 12), steps=4, lr=0.01, progress=False))
+        scores.append(evaluate(CharLM(Vocabulary("helo"), GRU(4, 8)), streams(ids, 2, 12)))
+    apart = np.abs(losses[0] - losses[1])
+    assert 1e-7 < apart.max() < 1e-3
+    assert scores[0] == scores[1]
 
 
 def test_a_cell_of_ones_own_or_autograd_is_not_left_to_xla():

@@ -198,8 +198,9 @@ for one, other in combinations("rzn", 2):
                     "for v in (W_x, b))), ",
                 ),
                 (
-                    "    a_rz, a_n = a[",
-                    f"    a = tf.concat([split(a, 3)[k] for k in {order}], 2)\n    a_rz, a_n = a[",
+                    "    a_rz, a_n = by_step(a[",
+                    f"    a = tf.concat([split(a, 3)[k] for k in {order}], 2)\n"
+                    "    a_rz, a_n = by_step(a[",
                 ),
                 (
                     "    u, n, reset = (",
@@ -287,7 +288,7 @@ DEFECTS += [
         )
         + fused(
             ("adding(W_h, len(h0)", "adding(W_h.T, len(h0)"),
-            ("a[t] + h @ W_h)", "a[t] + h @ tf.transpose(W_h))"),
+            ("product(h, W_h)), h)", "product(h, tf.transpose(W_h))), h)"),
             ("np.matmul(h, cell.W_h, ", "np.matmul(h, cell.W_h.T, "),
         ),
     ),
@@ -323,7 +324,7 @@ DEFECTS += [
         readable("cells", "(r * h) @ self.W_h[:, 2 * H :])", "r * (h @ self.W_h[:, 2 * H :]))")
         + fused(
             ("add_n(n, torch.mul(r, h, out=reset), out=n)", "n.add_(r * (h @ W_h[:, 2 * H :]))"),
-            ("(r * h) @ W_n", "r * (h @ W_n)"),
+            ("product(r * h, W_n)", "r * product(h, W_n)"),
             ("np.matmul(np.multiply(r, h, out=reset), W_n, out=n)", "n[...] = r * (h @ W_n)"),
         ),
     ),

@@ -10,6 +10,7 @@ The equations are those of ``rnnlab.numpy``'s ``step_back``; the tests hold both
 Shapes: T steps come first here; a (T, B, G*H), h (T, B, H).
 """
 
+import contextlib
 import functools
 
 import tensorflow as tf
@@ -26,7 +27,7 @@ def serves(cell):
 
 def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
-    a = cell.project(time_first(xs))  # (T, B, I) -> (T, B, G*H)
+    a = project(cell, time_first(xs))  # (T, B, I) -> (T, B, G*H)
     now = None if valid is None else tf.cast(tf.transpose(valid)[:, :, None], a.dtype)
     weights = [tf.convert_to_tensor(cell.W_h)]
     if type(cell) is GRUCell and cell.reset_after:
@@ -79,6 +80,20 @@ def steps_of(xs):
     return xs.shape[0] or tf.shape(xs)[0]
 
 
+def written_out(T):
+    """Whether a graph shall hold each of T steps: a loop takes longer to trace than a few copies of
+    its body."""
+    return isinstance(T, int) and T <= FEW
+
+
+FEW = 8  # steps
+
+
+def by_step(*arrays):
+    """Arrays (T, ...) as what ``array[t]`` takes the least time of."""
+    return [tf.unstack(xs) if written_out(steps_of(xs)) else xs for xs in arrays]
+
+
 def over_time(step, state, like, outputs, backwards=False):
     """Call ``step(t, state) -> state, outputs`` for every t: -> the last state, outputs (T, ...).
 
@@ -86,6 +101,13 @@ def over_time(step, state, like, outputs, backwards=False):
     t, in whichever direction the loop goes.
     """
     T = steps_of(like)
+    if written_out(T):
+        found = []
+        for t in reversed(range(T)) if backwards else range(T):
+            state, now = step(t, state)
+            found.append(now)
+        in_order = found[::-1] if backwards else found
+        return state, [tf.stack(parts) for parts in zip(*in_order, strict=True)]
     arrays = [tf.TensorArray(like.dtype, size=T) for _ in range(outputs)]
 
     def body(k, state, arrays):
@@ -122,25 +144,70 @@ def kept(now, factor):
 def weight_gradient(inputs, dv):
     """The gradient of the weights between (T, B, H) and (T, B, G): one product over all."""
     flat = (tf.reshape(x, (-1, x.shape[-1])) for x in (inputs, dv))
-    return tf.matmul(*flat, transpose_a=True)
+    return product(*flat, transpose_a=True)
+
+
+def product(x, W, transpose_a=False, transpose_b=False):
+    """A product of two matrices, x (N, K) W (K, M) -> (N, M)."""
+    if not rounding or x.dtype != tf.float32:
+        return tf.matmul(x, W, transpose_a=transpose_a, transpose_b=transpose_b)
+    x, W = (tf.cast(factor, tf.bfloat16) for factor in (x, W))
+    return tf.raw_ops.BatchMatMulV3(x=x, y=W, adj_x=transpose_a, adj_y=transpose_b, Tout=tf.float32)
+
+
+rounding = False
+
+
+@contextlib.contextmanager
+def rounded_products():
+    """What is traced inside multiplies as PyTorch does with ``set_float32_matmul_precision``
+    "medium": factors are rounded to bfloat16, and their products added up in float32. Only XLA can.
+    """
+    global rounding
+    before, rounding = rounding, True
+    try:
+        yield
+    finally:
+        rounding = before
+
+
+def project(cell, xs):
+    """As the cell's own: (T, B, I) -> (T, B, G*H)."""
+    if not rounding:
+        return cell.project(xs)
+
+    @tf.custom_gradient
+    def whole(rows, W, b):
+        def back(da):
+            # As a product, for XLA takes several times as long to add up so many rows.
+            db = product(tf.ones_like(da[:, :1]), da, transpose_a=True)[0]
+            return product(da, W, transpose_b=True), product(rows, da, transpose_a=True), db
+
+        return product(rows, W) + b, back
+
+    rows = tf.reshape(xs, (-1, cell.input_size))  # (T*B, I)
+    a = whole(rows, *map(tf.convert_to_tensor, (cell.W_x, cell.b)))
+    return tf.reshape(a, (steps_of(xs), -1, a.shape[1]))
 
 
 def vanilla(now, a, h0, W_h):
     """h_t = tanh(a_t + h_{t-1} W_h)."""
+    (a_at,) = by_step(a)
 
     def forward(t, h):
-        h = hold(now, t, tf.tanh(a[t] + h @ W_h), h)
+        h = hold(now, t, tf.tanh(a_at[t] + product(h, W_h)), h)
         return h, [h]
 
     h, (hs,) = over_time(forward, h0, a, outputs=1)
 
     def back(dhs, dh):
         (local,) = counted(now, 1 - hs * hs)  # how h answers to its sum, at every step
+        dhs, local = by_step(dhs, local)
 
         def backward(t, dh):
             dh += dhs[t]
             da = dh * local[t]
-            passed = tf.matmul(da, W_h, transpose_b=True)
+            passed = product(da, W_h, transpose_b=True)
             return passed if now is None else passed + dh * (1 - now[t]), [da]
 
         dh, (da,) = over_time(backward, dh, a, outputs=1, backwards=True)
@@ -154,11 +221,11 @@ def lstm(now, a, h0, c0, W_h):
     # tanh(g) = 2 σ(2g) - 1: with the block of g doubled, one σ serves the four gates.
     H = W_h.shape[0]
     double = tf.repeat(tf.constant([1, 1, 2, 1], a.dtype), H)
-    a_double, W_double = a * double, W_h * double
+    (a_double,), W_double = by_step(a * double), W_h * double
 
     def forward(t, state):
         h, c = state
-        gates = tf.sigmoid(a_double[t] + h @ W_double)
+        gates = tf.sigmoid(a_double[t] + product(h, W_double))
         i, f, g, o = split(gates, 4)
         c_new = f * c + i * (2 * g - 1)
         h = hold(now, t, o * tf.tanh(c_new), h)
@@ -175,14 +242,14 @@ def lstm(now, a, h0, c0, W_h):
         parts = [g * i * (1 - i), before(c0, cs) * f * (1 - f), i * (1 - g * g)]
         parts.append(tanh_c * o * (1 - o))
         local, c_by_h = counted(now, tf.concat(parts, axis=2), o * (1 - tanh_c * tanh_c))
-        keep = kept(now, f)
+        dhs, local, c_by_h, keep = by_step(dhs, local, c_by_h, kept(now, f))
 
         def backward(t, grads):
             dh, dc = grads
             dh += dhs[t]
             dc += dh * c_by_h[t]
             da = tf.concat([dc, dc, dc, dh], axis=1) * local[t]
-            passed = tf.matmul(da, W_h, transpose_b=True)
+            passed = product(da, W_h, transpose_b=True)
             passed = passed if now is None else passed + dh * (1 - now[t])
             return (passed, dc * keep[t]), [da]
 
@@ -195,10 +262,10 @@ def lstm(now, a, h0, c0, W_h):
 def gru_after(now, a, h0, W_h, b_hn):
     """h_t = (1 - z) n + z h_{t-1}, the reset gate after the product."""
     H = W_h.shape[0]
-    a_rz, a_n = a[:, :, : 2 * H], a[:, :, 2 * H :]
+    a_rz, a_n = by_step(a[:, :, : 2 * H], a[:, :, 2 * H :])
 
     def forward(t, h):
-        u = h @ W_h
+        u = product(h, W_h)
         rz = tf.sigmoid(a_rz[t] + u[:, : 2 * H])
         r, z = split(rz, 2)
         through = u[:, 2 * H :] + b_hn
@@ -214,16 +281,17 @@ def gru_after(now, a, h0, W_h, b_hn):
         # How the sums answer to dh, at all steps; dv is the gradient of h W_h.
         by_n = (1 - z) * (1 - n * n)
         parts = [by_n * through * r * (1 - r), (h_before - n) * z * (1 - z), by_n * r]
-        local, by_n = counted(now, tf.concat(parts, axis=2), by_n)
-        keep = kept(now, z)
+        *parts, by_n = counted(now, *parts, by_n)
+        local = tf.stack(parts, axis=2)  # (T, B, 3, H)
+        dhs, local_at, keep = by_step(dhs, local, kept(now, z))
 
         def backward(t, dh):
             dh += dhs[t]
-            dv = tf.concat([dh, dh, dh], axis=1) * local[t]
-            return dh * keep[t] + tf.matmul(dv, W_h, transpose_b=True), [dh]
+            dv = tf.reshape(dh[:, None] * local_at[t], (-1, 3 * H))
+            return dh * keep[t] + product(dv, W_h, transpose_b=True), [dh]
 
         dh0, (dh,) = over_time(backward, dh, a, outputs=1, backwards=True)
-        dv = tf.concat([dh, dh, dh], axis=2) * local
+        dv = tf.reshape(dh[:, :, None] * local, (steps_of(a), -1, 3 * H))
         da = tf.concat([dv[:, :, : 2 * H], dh * by_n], axis=2)
         db_hn = tf.reduce_sum(dv[:, :, 2 * H :], axis=(0, 1))
         return da, dh0, weight_gradient(h_before, dv), db_hn
@@ -234,13 +302,13 @@ def gru_after(now, a, h0, W_h, b_hn):
 def gru_before(now, a, h0, W_h):
     """h_t = (1 - z) n + z h_{t-1}, the reset gate before the product."""
     H = W_h.shape[0]
-    a_rz, a_n = a[:, :, : 2 * H], a[:, :, 2 * H :]
+    a_rz, a_n = by_step(a[:, :, : 2 * H], a[:, :, 2 * H :])
     W_rz, W_n = W_h[:, : 2 * H], W_h[:, 2 * H :]
 
     def forward(t, h):
-        rz = tf.sigmoid(a_rz[t] + h @ W_rz)
+        rz = tf.sigmoid(a_rz[t] + product(h, W_rz))
         r, z = split(rz, 2)
-        n = tf.tanh(a_n[t] + (r * h) @ W_n)
+        n = tf.tanh(a_n[t] + product(r * h, W_n))
         h = hold(now, t, n + z * (h - n), h)
         return h, [h, rz, n]
 
@@ -251,15 +319,16 @@ def gru_before(now, a, h0, W_h):
         h_before = before(h0, hs)
         by_n, by_z = counted(now, (1 - z) * (1 - n * n), (h_before - n) * z * (1 - z))
         by_r = h_before * r * (1 - r)
-        keep = kept(now, z)
+        parts = by_step(dhs, by_n, by_z, by_r, r, kept(now, z))
 
         def backward(t, dh):
-            dh += dhs[t]
-            da_n = dh * by_n[t]
-            d_reset = tf.matmul(da_n, W_n, transpose_b=True)  # the gradient of r h
-            da_rz = tf.concat([d_reset * by_r[t], dh * by_z[t]], axis=1)
-            passed = d_reset * r[t] + tf.matmul(da_rz, W_rz, transpose_b=True)
-            return dh * keep[t] + passed, [da_rz, da_n]
+            dh_t, by_n, by_z, by_r, r, keep = (part[t] for part in parts)
+            dh += dh_t
+            da_n = dh * by_n
+            d_reset = product(da_n, W_n, transpose_b=True)  # the gradient of r h
+            da_rz = tf.concat([d_reset * by_r, dh * by_z], axis=1)
+            passed = d_reset * r + product(da_rz, W_rz, transpose_b=True)
+            return dh * keep + passed, [da_rz, da_n]
 
         dh0, (da_rz, da_n) = over_time(backward, dh, a, outputs=2, backwards=True)
         dW = [weight_gradient(h_before, da_rz), weight_gradient(r * h_before, da_n)]

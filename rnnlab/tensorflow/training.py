@@ -1,5 +1,6 @@
 """Training: Adam, clipping, fit and evaluate, in TensorFlow."""
 
+import contextlib
 from functools import partial
 
 import numpy as np
@@ -44,19 +45,23 @@ class Adam:
         # of v as it is, before the correction; the paper adds it after that. Hence its share here.
         correction = tf.sqrt(1 - self.beta2**step)
         lr = tf.convert_to_tensor(lr, tf.float64) * correction / (1 - self.beta1**step)
+        dtype = next(iter(self.weights.values())).dtype  # the same for all
+        zero = tf.zeros((), dtype)
+        constants = {
+            "beta1_power": zero,  # the corrections are in the rate already
+            "beta2_power": zero,
+            "lr": tf.cast(lr, dtype),
+            "beta1": tf.constant(self.beta1, dtype),
+            "beta2": tf.constant(self.beta2, dtype),
+            "epsilon": tf.cast(self.eps * correction, dtype),
+        }
         for name, weight in self.weights.items():
-            rate, eps = tf.cast(lr, weight.dtype), tf.cast(self.eps * correction, weight.dtype)
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=self.m[name].handle,
                 v=self.v[name].handle,
-                beta1_power=tf.zeros_like(rate),  # the corrections are in rate already
-                beta2_power=tf.zeros_like(rate),
-                lr=rate,
-                beta1=tf.constant(self.beta1, weight.dtype),
-                beta2=tf.constant(self.beta2, weight.dtype),
-                epsilon=eps,
                 grad=grads[name],
+                **constants,
             )
 
     def get_state(self):
@@ -155,7 +160,11 @@ def fit(
         adam.update(grads, rate)
         return loss, state
 
-    by_xla = tf.function(one_step, jit_compile=True, autograph=False)
+    def compiled_step(*arguments):
+        with fused.rounded_products() if ROUND_PRODUCTS else contextlib.nullcontext():
+            return one_step(*arguments)
+
+    by_xla = tf.function(compiled_step, jit_compile=True, autograph=False)
 
     # Many steps are one call: all of the loop is in the graph, which is traced once (and once more
     # when other shapes come).
@@ -223,6 +232,9 @@ def worth_compiling(model, steps):
 
 
 LONG = 1000  # steps
+# Whether the products of a step that XLA compiles may round their factors to bfloat16. PyTorch has
+# a switch for that, torch.set_float32_matmul_precision; TensorFlow has none for a processor.
+ROUND_PRODUCTS = False
 
 
 def stacked(trees):
