@@ -9,7 +9,7 @@ import pytest
 
 import rnnlab
 
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax"}
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "numba"}
 
 
 def loaded(code):
