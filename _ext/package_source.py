@@ -20,10 +20,13 @@ ORDER = ("", *NOTATIONS)  # of what is described: what stands outside the three 
 # What the public modules stand on. Its names may change without a word.
 INTERNAL = {
     "rnnlab.checks",
+    "rnnlab.compiled",
+    "rnnlab.kernels",
     "rnnlab.loop",
     "rnnlab.weights",
     "rnnlab.numpy.fused",
     "rnnlab.torch.fused",
+    "rnnlab.torch.kernel_loops",
     "rnnlab.tensorflow.fused",
 }
 

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -9,11 +10,14 @@ import torch
 
 FRAMEWORKS = ["numpy", "torch", "tensorflow"]
 # Each one's layers know two ways to the same numbers: with the loops of their fused.py, in PyTorch
-# and TensorFlow with the way back written by hand, and with the cell's own step.
+# and TensorFlow with the way back written by hand, and with the cell's own step. Where numba is
+# installed, NumPy's and PyTorch's loops are compiled; "eagerly" they are not, as without it.
 WAYS = [
     "numpy",
+    "numpy eagerly",
     "numpy step by step",
     "torch",
+    "torch eagerly",
     "torch by autograd",
     "tensorflow",
     "tensorflow by autograd",
@@ -33,6 +37,21 @@ def cell(framework, kind, input_size, hidden_size, *, seed=0, dtype="float64"):
     return getattr(lab(framework), name)(input_size, hidden_size, seed=seed, dtype=dtype, **options)
 
 
+def driver(framework):
+    """The class that unfolds a cell over time; "eagerly" one that finds no compiled loops."""
+    m = lab(framework)
+    if not framework.endswith("eagerly"):
+        return m.RNN
+    compiled = m.layers.fused.compiled
+
+    class Eagerly(m.RNN):
+        def run(self, *given):
+            with mock.patch.object(compiled, "kernels", return_value=None):
+                return super().run(*given)
+
+    return Eagerly
+
+
 ARCHITECTURES = ["one", "stack", "both", "stack of both", "both of stacks"]
 
 
@@ -48,7 +67,7 @@ def network(
 
     def layer(size):
         made = cell(framework, kind, size, hidden_size, seed=next(seeds), dtype=dtype)
-        return m.RNN(made, by_hand=" by " not in framework)
+        return driver(framework)(made, by_hand=" by " not in framework)
 
     def both(size):
         return m.Bidirectional(layer(size), layer(size))

@@ -2,7 +2,7 @@
 
 Each defect is an edit of the source, as small as the slip that would make it. The tests named
 beside it pass on the package and fail on the mutant, by an assertion and not by a crash: in each of
-the three notations, with the loops of fused.py and with the cell's own step. All
+the three notations, with the loops of fused.py, compiled or not, and with the cell's own step. All
 tests but ``agreement`` would notice, too, if the three notations had the defect in common.
 """
 
@@ -23,7 +23,7 @@ from support import CELLS, WAYS, lab
 
 import rnnlab
 
-NUMPY_BY_HAND, NUMPY, BY_HAND, AUTOGRAD, TF_BY_HAND, TENSORFLOW = WAYS
+COMPILED_NUMPY, NUMPY_BY_HAND, NUMPY, COMPILED, BY_HAND, AUTOGRAD, TF_BY_HAND, TENSORFLOW = WAYS
 
 
 # The tests, each on one small case. A check is a function of way, kind and architecture.
@@ -102,10 +102,16 @@ def fused(torch=(), tensorflow=(), numpy=()):
     return [Edit(way, f"{way.split()[0]}.fused", *pair) for way, pair in pairs.items() if pair]
 
 
+def kernels(*pairs, file="kernels", ways=None):
+    """Edits of the compiled loops, which NumPy and PyTorch share: pairs (old, new)."""
+    return [Edit(way, file, *pair) for pair in pairs for way in ways or (COMPILED,)]
+
+
 # Where in fused.py a cell's loop stands: an edit of what is there in several loops is made in one.
 LOOPS = {
     NUMPY_BY_HAND: ["def vanilla(", "def lstm(", "def gru(", "def gru("],
     BY_HAND: ["class RNNLoop", "class LSTMLoop", "class GRULoop", "class ResetBeforeLoop"],
+    COMPILED: ["class RNNLoop", "class LSTMLoop", "class GRULoop"],
     TF_BY_HAND: ["def vanilla(", "def lstm(", "def gru_after(", "def gru_before("],
 }
 
@@ -160,6 +166,7 @@ LSTM, GRU, BEFORE, GRUS = (
 
 # --- gates exchanged, where all of them are cut apart
 CUT = "i, f, g, o = split(a + h @ self.W_h, 4)  #"
+SLICES = "i, f, g, o = u[:H], u[H : 2 * H], u[2 * H : 3 * H], u[3 * H :]\n            "
 for one, other in combinations("ifgo", 2):
     gates = exchanged("i, f, g, o", one, other)
     # NumPy's loop knows by its place which gate's function is tanh.
@@ -179,7 +186,8 @@ for one, other in combinations("ifgo", 2):
                 ),
                 ("i, f, g, o = (u[", f"{gates} = (u["),
             )
-            + (named_apart if "g" in (one, other) else []),
+            + (named_apart if "g" in (one, other) else [])
+            + kernels((f"{SLICES}activate", f"{SLICES.replace('i, f, g, o', gates)}activate")),
         )
     )
 for one, other in combinations("rzn", 2):
@@ -223,7 +231,8 @@ DEFECTS += [
             ("(u, r, z), n, ", "(u, z, r), n, "),
             ("r, z = split(rz, 2)\n", "z, r = split(rz, 2)\n"),
             ("r, z = u[", "z, r = u["),
-        ),
+        )
+        + kernels(("r, z, n, s_n = u[", "z, r, n, s_n = u[")),
     ),
     Defect(
         "the update gate inverted",
@@ -237,6 +246,10 @@ DEFECTS += [
             ("torch.lerp(n, h, z, ", "torch.lerp(h, n, z, "),
             ("n + z * (h - n)", "h + z * (n - h)"),
             ("y *= z", "y *= 1 - z"),
+        )
+        + kernels(
+            ("n[j] + z[j] * (h[j] - n[j])", "h[j] + z[j] * (n[j] - h[j])"),
+            ways=(COMPILED, COMPILED_NUMPY),
         ),
     ),
     Defect(
@@ -249,7 +262,8 @@ DEFECTS += [
             ("add_n(inside, h, ", "add_n(0 * inside, h, "),
             ("u[:, 2 * H :] + b_hn", "u[:, 2 * H :]"),
             ("n += cell.b_hn", "pass"),
-        ),
+        )
+        + kernels(("s_n[j] + b_hn[j]", "s_n[j]")),
     ),
     Defect(
         "the recurrent bias out of the reset gate's reach",
@@ -265,7 +279,8 @@ DEFECTS += [
             ("n.addcmul_(r, through_n)", "n.add_(r * (through_n - b_hn) + b_hn)"),
             ("a_n[t] + r * through)", "a_n[t] + r * (through - b_hn) + b_hn)"),
             ("n += cell.b_hn\n            n *= r", "n *= r\n            n += cell.b_hn"),
-        ),
+        )
+        + kernels(("= r[j] * v[j]", "= r[j] * (v[j] - b_hn[j]) + b_hn[j]")),
     ),
     Defect(
         "the bias dropped",
@@ -273,6 +288,10 @@ DEFECTS += [
         ALL,
         readable("cells", "xs @ self.W_x + self.b", "xs @ self.W_x", ways=[NUMPY, AUTOGRAD])
         + fused(torch=("W_x).add_(b).view", "W_x).view"), numpy=("a += b\n", "pass\n"))
+        + kernels(
+            ("activate(u, sums[k], b, ", "activate(u, sums[k], 0 * b, "),
+            ways=(COMPILED, COMPILED_NUMPY),
+        )
         + [
             Edit(way, "tensorflow.cells", "self.W_x, 1) + self.b", "self.W_x, 1)")
             for way in (TF_BY_HAND, TENSORFLOW)
@@ -290,7 +309,8 @@ DEFECTS += [
             ("adding(W_h, len(h0)", "adding(W_h.T, len(h0)"),
             ("product(h, W_h)), h)", "product(h, tf.transpose(W_h))), h)"),
             ("np.matmul(h, cell.W_h, ", "np.matmul(h, cell.W_h.T, "),
-        ),
+        )
+        + kernels(("multiply(hs[t, k], W_h, sums[k])", "multiply(hs[t, k], W_h.T, sums[k])")),
     ),
     Defect(
         "reset before for after",
@@ -456,6 +476,11 @@ DEFECTS += [
             ("return new if now is None else torch.where(now[t], new, old, out=new)", "return new"),
             ("return new if now is None else tf.where(now[t] > 0, new, old)", "return new"),
             ("np.copyto(new, old, where=~now[t])", "pass"),
+        )
+        + kernels(
+            ("hs[t + 1, k] = hs[t, k]", "hs[t + 1, k] = 0"),
+            ("h[:], c[:] = hs[t, k], old", "h[:], c[:] = 0, 0"),
+            ways=(COMPILED, COMPILED_NUMPY),
         ),
     ),
     Defect(
@@ -532,7 +557,8 @@ DEFECTS += [
                 "[g * i * (1 - i), before(c0, cs) * f * (1 - f), ",
                 "[before(c0, cs) * f * (1 - f), g * i * (1 - i), ",
             ),
-        ),
+        )
+        + kernels(("by_i, by_f, by_g = ", "by_f, by_i, by_g = ")),
     ),
     Defect(
         "backwards: nothing through c",
@@ -542,7 +568,8 @@ DEFECTS += [
         + fused(
             ("dc.mul_(keep_t)", "dc.mul_(0)"),
             ("(passed, dc * keep[t])", "(passed, 0 * dc)"),
-        ),
+        )
+        + kernels(("e[j] *= f[j]", "e[j] = 0")),
     ),
     Defect(
         "backwards: nothing through time",
@@ -552,7 +579,8 @@ DEFECTS += [
         + fused(
             ("da_t.mul_(dh)", "da_t.mul_(dhs[t])"),
             (THROUGH_TIME, THROUGH_TIME.replace("+=", "=")),
-        ),
+        )
+        + kernels(("out[j] = d[j] * (", "out[j] = dys[k, t, j] * (")),
     ),
     Defect(
         "backwards: the sign of z's gradient",
@@ -562,7 +590,8 @@ DEFECTS += [
         + fused(
             ("mul_(h - n)", "mul_(n - h)"),
             ("(h_before - n) * z", "(n - h_before) * z"),
-        ),
+        )
+        + kernels(("d[j] * (h[j] - n[j])", "d[j] * (n[j] - h[j])")),
     ),
     Defect(
         "backwards: nothing through the candidate",
@@ -578,7 +607,8 @@ DEFECTS += [
         + fused(
             ("parts[:, :, 2].sum(dim=(0, 1))", "da_n.sum(dim=(0, 1))"),
             ("tf.reduce_sum(dv[:, :, 2 * H :]", "tf.reduce_sum(da[:, :, 2 * H :]"),
-        ),
+        )
+        + kernels(("by_part[2]\n", "by_part[3]\n"), file="torch.kernel_loops"),
     ),
     Defect(
         "backwards: the candidate's weights see the state before its reset",
@@ -598,6 +628,9 @@ DEFECTS += [
         + fused(
             ("weight_gradient(hs[:-1], d", "weight_gradient(hs[1:], d"),
             ("tf.concat([h0[None], hs[:-1]], axis=0)", "hs"),
+        )
+        + kernels(
+            ("weight_gradient(hs[:-1], d", "weight_gradient(hs[1:], d"), file="torch.kernel_loops"
         ),
     ),
     Defect(
@@ -606,7 +639,8 @@ DEFECTS += [
         BACK,
         numpy_only(
             "layers", "dstate = added(before, keep(now, nothing, dstate))", "dstate = before"
-        ),
+        )
+        + kernels(("kept[:] = dh", "kept[:] = 0")),
     ),
     Defect(
         "backwards: padding acts on c's gradient",
@@ -664,12 +698,19 @@ def applies(check, way, kind):
     )
 
 
+def compiles(way, kind, defect):
+    """The GRU that resets before has no compiled loop to be wrong."""
+    return kind not in BEFORE or not any(
+        "kernel" in edit.file for edit in defect.edits if edit.way == way
+    )
+
+
 CASES = {
     f"{defect.name}-{kind}-{way}": (defect, kind, way)
     for defect in DEFECTS
     for kind in defect.kinds
     for way in WAYS
-    if any(edit.way == way for edit in defect.edits)
+    if any(edit.way == way for edit in defect.edits) and compiles(way, kind, defect)
 }
 
 

@@ -11,6 +11,7 @@ Shapes: T steps come first here; a (T, B, G*H), ys (T, B, H), now (T, B, 1).
 
 import numpy as np
 
+from rnnlab import compiled
 from rnnlab.numpy.cells import GRUCell, LSTMCell, LSTMState, RNNCell
 
 __all__ = ["run", "serves"]
@@ -28,7 +29,10 @@ def run(cell, xs, state, valid=None):
     """
     xs = np.ascontiguousarray(np.swapaxes(xs, 0, 1))
     now = None if valid is None else valid.T[:, :, None]
-    if type(cell) is LSTMCell:
+    before = type(cell) is GRUCell and not cell.reset_after  # has no compiled loop
+    if compiled.kernels() is not None and not before:
+        ys, state = by_kernels(compiled.kernels(), cell, xs, state, now)
+    elif type(cell) is LSTMCell:
         ys, state = lstm(cell, xs, state, now)
     elif type(cell) is GRUCell:
         ys, state = gru(cell, xs, state, now)
@@ -37,6 +41,29 @@ def run(cell, xs, state, valid=None):
     if now is not None:  # past a row's length ys holds its last state: show 0
         ys *= now
     return np.swapaxes(ys, 0, 1), state
+
+
+def by_kernels(kernels, cell, xs, state, now):
+    """Any of the loops with its steps compiled."""
+    (T, B, I), H = xs.shape, cell.hidden_size
+    a = (xs.reshape(T * B, I) @ cell.W_x).reshape(T, B, len(cell.b))  # the kernels add b
+    W_h, b = (np.ascontiguousarray(weights) for weights in (cell.W_h, cell.b))
+    hs, sums = np.empty((T + 1, B, H), xs.dtype), np.empty_like(a[0])
+    valid = compiled.validity(None if now is None else np.ascontiguousarray(now[:, :, 0]))
+    if type(cell) is LSTMCell:
+        cs = np.empty_like(hs)
+        hs[0], cs[0] = state
+        kernel, arrays = kernels.lstm, (a, sums, b, hs, cs, valid)
+    elif type(cell) is GRUCell:
+        hs[0] = state
+        through, b_hn = np.empty_like(hs[1:]), np.ascontiguousarray(cell.b_hn)
+        kernel, arrays = kernels.gru, (a, sums, b, b_hn, hs, through, valid)
+    else:
+        hs[0] = state
+        kernel, arrays = kernels.rnn, (a, sums, b, hs, valid)
+    compiled.ahead(kernel, arrays, W_h, lambda t: np.matmul(hs[t], W_h, out=sums), T, B)
+    last = hs[-1].copy()
+    return hs[1:], LSTMState(last, cs[-1].copy()) if type(cell) is LSTMCell else last
 
 
 def halved(W, gates, like):

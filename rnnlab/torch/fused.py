@@ -11,11 +11,13 @@ Shapes: T steps come first here; xs (T, B, I), a (T, B, G*H), h (T, B, H).
 """
 
 import functools
+import sys
 import time
 
 import torch
 from torch.autograd import Function
 
+from rnnlab import compiled
 from rnnlab.torch.cells import GRUCell, LSTMCell, LSTMState, RNNCell
 
 __all__ = ["run", "serves"]
@@ -30,21 +32,30 @@ def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
     xs = xs.transpose(0, 1).contiguous()
     now = None if valid is None else valid.T[:, :, None].contiguous()  # (T, B, 1)
-    weights = cell.W_x, cell.W_h, cell.b
+    weights, loops = (cell.W_x, cell.W_h, cell.b), loops_for(xs)
     if type(cell) is LSTMCell:
-        h, c = LSTMLoop.apply(now, xs, state.h, state.c, *weights)
+        h, c = loops.LSTMLoop.apply(now, xs, state.h, state.c, *weights)
         state = LSTMState(h[-1], c)
     elif type(cell) is GRUCell and cell.reset_after:
-        h = GRULoop.apply(now, xs, state, *weights, cell.b_hn)
+        h = loops.GRULoop.apply(now, xs, state, *weights, cell.b_hn)
         state = h[-1]
     elif type(cell) is GRUCell:
         h = ResetBeforeLoop.apply(now, xs, state, *weights)
         state = h[-1]
     else:
-        h = RNNLoop.apply(now, xs, state, *weights)
+        h = loops.RNNLoop.apply(now, xs, state, *weights)
         state = h[-1]
     ys = h if now is None else h * now  # past a row's length h holds its last state: show 0
     return ys.transpose(0, 1), state
+
+
+def loops_for(xs):
+    """The module whose loops shall serve: the compiled ones, where they can, or this one."""
+    if xs.device.type != "cpu" or torch.compiler.is_compiling() or compiled.kernels() is None:
+        return sys.modules[__name__]
+    from rnnlab.torch import kernel_loops  # which takes numba for granted
+
+    return kernel_loops
 
 
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
@@ -104,6 +115,14 @@ def adding(W, rows, calls):
     return lambda a, h, out: a.addmm_(h, W) if out is a else torch.addmm(a, h, W, out=out)
 
 
+def multiplying(W, rows):
+    """The function (h, out): out = h W, for many calls with h (rows, K) and one W (K, M)."""
+    if by_onednn(rows * W.numel(), W):
+        across = W.T.contiguous()
+        return lambda h, out: out.copy_(ONEDNN(h, across, None, "none", [], ""))
+    return lambda h, out: torch.mm(h, W, out=out)
+
+
 def tanh_for(h):
     """The function (x, out): out = tanh(x), for x as large as h."""
     if h.numel() > WIDE and h.device.type == "cpu" and sigmoid_is_sooner():
@@ -155,14 +174,19 @@ def apart(xs, W_x, b):
 
 
 def project_back(ctx, xs, W_x, da):
-    """The gradients of xs, if it is asked for, W_x and b."""
+    """The gradients of xs, if it is asked for, and W_x."""
     dxs = product(da.flatten(0, 1), W_x.T).view(xs.shape) if ctx.needs_input_grad[1] else None
-    return dxs, weight_gradient(xs, da), da.sum(dim=(0, 1))
+    return dxs, weight_gradient(xs, da)
 
 
 def weight_gradient(inputs, dv):
     """The gradient of the weights between (T, B, K) and (T, B, M): one product over all."""
     return product(inputs.flatten(0, 1).T, dv.flatten(0, 1))
+
+
+def total(da):
+    """The gradient of a bias, which is added at every step of every row: (T, B, M) -> (M,)."""
+    return da.sum(dim=(0, 1))
 
 
 def from_start(start, T):
@@ -262,8 +286,8 @@ class RNNLoop(Function):
             for t, da_t, outer_t in backwards(start, local, outer[start:end]):
                 da_t.mul_(dh)
                 pass_back(now, t, add, outer_t, da_t, dh)
-        dxs, dW_x, db = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh, dW_x, weight_gradient(hs[:-1], da), db
+        dxs, dW_x = project_back(ctx, xs, W_x, da)
+        return None, dxs, dh, dW_x, weight_gradient(hs[:-1], da), total(da)
 
 
 class LSTMLoop(Function):
@@ -325,8 +349,8 @@ class LSTMLoop(Function):
                 da_t.mul_(factors)
                 dc.mul_(keep_t)
                 pass_back(now, t, add, outer_t, da_t, dh)
-        dxs, dW_x, db = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh, dc, dW_x, weight_gradient(hs[:-1], da), db
+        dxs, dW_x = project_back(ctx, xs, W_x, da)
+        return None, dxs, dh, dc, dW_x, weight_gradient(hs[:-1], da), total(da)
 
 
 class GRULoop(Function):
@@ -378,8 +402,8 @@ class GRULoop(Function):
                 add(torch.addcmul(outer_t, dh, keep_t, out=kept), dv_t, out=dh)
         dW_h, db_hn = weight_gradient(hs[:-1], dv), parts[:, :, 2].sum(dim=(0, 1))
         parts[:, :, 2] = da_n  # what is left is the gradient of a
-        dxs, dW_x, db = project_back(ctx, xs, W_x, dv)
-        return None, dxs, dh, dW_x, dW_h, db, db_hn
+        dxs, dW_x = project_back(ctx, xs, W_x, dv)
+        return None, dxs, dh, dW_x, dW_h, total(dv), db_hn
 
 
 class ResetBeforeLoop(Function):
@@ -429,5 +453,6 @@ class ResetBeforeLoop(Function):
                 add_rz(kept, da_rz_t, out=dh)
         dW_rz = weight_gradient(hs[:-1], da_rz)
         dW_n = weight_gradient(rz[:, :, :H] * hs[:-1], da_n)
-        dxs, dW_x, db = project_back(ctx, xs, W_x, torch.cat([da_rz, da_n], dim=2))
-        return None, dxs, dh, dW_x, torch.cat([dW_rz, dW_n], dim=1), db
+        da = torch.cat([da_rz, da_n], dim=2)
+        dxs, dW_x = project_back(ctx, xs, W_x, da)
+        return None, dxs, dh, dW_x, torch.cat([dW_rz, dW_n], dim=1), total(da)
