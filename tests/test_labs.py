@@ -23,7 +23,7 @@ def rows():
     """(lab, the lecture's figures, ours, the number of the chapter), row by row."""
     for line in PAGE.replace("−", "-").splitlines():
         cells = [cell.strip() for cell in line.strip("| ").split(" | ")]
-        if len(cells) == 4 and (chapter := re.search(r"(?:chapter |`)(\d\d)", cells[3])):
+        if len(cells) == 4 and (chapter := re.search(r"<(\d\d)_", cells[3])):
             yield *cells[:3], chapter[1]
 
 
