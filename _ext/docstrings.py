@@ -19,7 +19,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 INLINE = re.compile(
-    r"""``(?P<code>.+?)``|(?P<string>"[\w.-]+")|:(?P<role>\w+):`(?P<target>.+?)`"""
+    r"""``(?P<code>.+?)``|(?P<string>"[\w./-]+")|:(?P<role>\w+):`(?P<target>.+?)`"""
     r"""|(?<![\w*])\*(?P<stress>\w[^*\n]*?)\*(?!\w)"""
 )
 NAME = r"""(?:[A-Za-z_]\w*|"[^"]*")(?: \([^()]*\))?"""
@@ -94,7 +94,8 @@ def sentences(text, parameters):
     start = 0
     for match in BEGINNING.finditer(text):
         if match["name"] in parameters:
-            yield text[start : match.start()]
+            before = text[start : match.start()]
+            yield f"{before[:-1]}." if before.endswith(";") else before
             start = match.end()
     yield text[start:]
 

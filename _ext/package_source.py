@@ -5,9 +5,9 @@ The three notations hold the same names with the same docstrings. So one :class:
 of them have. What is public is what ``__all__`` says.
 """
 
-import ast
 import functools
 import inspect
+import runpy
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,9 +122,7 @@ def docstring(thing):
     """The docstring as ``help`` shows it."""
     text = inspect.cleandoc(thing.docstring.value) if thing.docstring else ""
     if any(str(d.value) == "explained" for d in getattr(thing, "decorators", ())):
-        shared = ast.literal_eval(str(thing.package["layer_help.LAYERS"].value))
-        own, mark, example = text.partition(">>> ")
-        text = f"{own}{shared}\n{mark}{example}"
+        text = runpy.run_path(str(thing.package["layer_help"].filepath))["joined"](text)
     return text
 
 

@@ -64,9 +64,10 @@ class Batches:
 def batches(inputs, targets, batch_size, *, lengths=None, seed=0):
     """Shuffled batches of rows that do not depend on each other, such as windows give.
 
-    inputs (N, ...), targets (N, ...): one row each; lengths: (N,) ints or ``None``.
     The last batch may be smaller. Iterating gives one pass; :func:`endless` goes on, with another
     order each time round, which depends on the seed alone.
+
+    inputs (N, ...), targets (N, ...): one row each. lengths: (N,) ints or ``None``.
     Raises ValueError if inputs, targets and lengths differ in their rows or hold none.
 
     >>> from rnnlab.text import windows
@@ -116,10 +117,10 @@ def endless(batches):
 def pad(rows, *, value=0):
     """Sequences of different lengths as one array: -> padded (B, T, ...), lengths (B,).
 
-    rows: B arrays, each (T_b,) of token ids or (T_b, I) of numbers; T is the longest T_b. ``value``
-    stands in the padding; no layer or loss that is given the lengths ever looks at it.
+    rows: B arrays, each (T_b,) of token ids or (T_b, I) of numbers; T is the longest T_b.
+    value: what stands in the padding; no layer or loss that is given the lengths ever looks at it.
     Raises ValueError if there is no row or their later axes differ; TypeError for text, which
-    Vocabulary.encode turns into ids first.
+    ``Vocabulary.encode`` turns into ids first.
 
     >>> padded, lengths = pad([[0, 1, 2], [3]])
     >>> padded.tolist(), lengths.tolist()

@@ -26,9 +26,10 @@ WEIGHTS = "weights/"
 def write(path, arrays, about):
     """Write arrays and what is to be known about them to ``path``, whole or not at all.
 
-    arrays: dict of NumPy arrays by name. about: a dict that JSON can hold.
     The file appears under its name once it is complete on the disk; until then, and where writing
     fails, whatever stood there before stays as it was.
+
+    arrays: dict of NumPy arrays by name. about: a dict that JSON can hold.
     Raises TypeError or ValueError if about or an array is of no kind that can be stored, OSError if
     the disk refuses.
 
@@ -107,7 +108,8 @@ def save_weights(path, weights):
 def load_weights(path):
     """The weights in a file of :func:`save_weights`, or in a checkpoint of ``fit``.
 
-    path: where it is. -> dict of arrays by dotted name, for ``set_weights``.
+    path: where it is.
+    Returns a dict of arrays by dotted name, for ``set_weights``.
     Raises FileNotFoundError if there is no file, ValueError if it is damaged or none of ours.
 
     >>> from rnnlab.numpy import LSTM, get_weights

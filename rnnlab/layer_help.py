@@ -1,6 +1,7 @@
 """What ``help`` says of SimpleRNN, LSTM and GRU alike: written once, for the three notations."""
 
 import inspect
+import re
 
 LAYERS = """\
 input_size: I, the features of a step.
@@ -53,6 +54,12 @@ at a valid step.
 
 def explained(builder):
     """Put into a builder's docstring, before its example, what holds for all builders."""
-    own, mark, example = inspect.cleandoc(builder.__doc__ or "").partition(">>> ")
-    builder.__doc__ = f"{own}{LAYERS}\n{mark}{example}"
+    builder.__doc__ = joined(inspect.cleandoc(builder.__doc__ or ""))
     return builder
+
+
+def joined(text):
+    """A builder's own docstring with ``LAYERS``; what it alone takes stands before the seed."""
+    own, mark, example = text.partition(">>> ")
+    own, more = re.fullmatch(r"(.*?\n\n)((?:[a-z_]+: .*?\n)?)\n*", own, re.DOTALL).groups()
+    return f"{own}{LAYERS.replace('seed: ', f'{more}seed: ', 1)}\n{mark}{example}"

@@ -217,10 +217,12 @@ def difference(values, lag=1):
 def undifference(differences, history, lag=1):
     """The values that follow a history, from their differences: the inverse of :func:`difference`.
 
+    The result has the shape of ``differences``. From step ``lag`` on it builds upon values that it
+    has made itself, as a forecast of several steps does; for one step ahead, again and again, call
+    it with the true history each time.
+
     differences: (K,) or (K, F). history: the values before them, at least ``lag``; only the last
-        ``lag`` count. The result has the shape of ``differences``. From step ``lag`` on it builds
-        upon values that it has made itself, as a forecast of several steps does; for one step
-        ahead, again and again, call it with the true history each time.
+        ``lag`` count.
     Raises ValueError if the history is too short or has other features.
 
     >>> undifference([1, 2, 4], history=[1])

@@ -156,7 +156,7 @@ DIALECT = """With ``a = x`` and *b*, see :func:`fit`:
 xs (B, T), ys (B, T): what is read;
     on two lines.
 lr: the rate,
-"float32". steps, clip: two. more: not an argument.
+"float32"; steps, clip: two. more: not an argument.
 Raises ValueError if a_ is |b|,
 or c.
 
@@ -184,7 +184,7 @@ def test_the_parts_of_a_docstring():
     assert equation.astext() == "h' = tanh(a)\n  where a < b"
     assert [part.astext() for part in arguments] == [
         "xs (B, T), ys (B, T)\n\nwhat is read; on two lines.",
-        'lr\n\nthe rate, "float32".',
+        'lr\n\nthe rate, "float32".',  # the semicolon would be left dangling
         "steps, clip\n\ntwo. more: not an argument.",
     ]
     assert raises.astext() == "Raises ValueError if a_ is |b|, or c."

@@ -271,10 +271,10 @@ def unfolded(
     what is framed among the outputs is the same vector as the framed state at the end of a chain.
 
     text: a text, B texts drawn one below the other, or a number of steps. lengths: how many steps
-    are valid, one number for each text; ``None``: all its letters. Steps past the length are pale,
+    are valid, one number for each text; ``None``: all its letters. Steps past the length are faint,
     their outputs 0, and the state passes them by. I, H: sizes for the shapes. read: "all" outputs
     or the one at the "last" valid step. depth: layers. bidirectional: a second chain in each layer,
-    from the right; towers: the directions meet only at the top, not after each layer. states: "h",
+    from the right. towers: the directions meet only at the top, not after each layer. states: "h",
     or "hc" for an LSTM. folded: draw the cell with its loop first; ``None``: if there is room.
     symbols: write the shapes as (B, T, I) instead of numbers.
     Raises ValueError for no text, no step or more than 10 steps, lengths that do not fit, an
@@ -451,8 +451,8 @@ def one_hot(x, symbols):
 def row_lookup(x, W, symbols):
     """One-hot vectors times a matrix, each row of the product in the colour of the row it copies.
 
-    x (T, V), a single 1 in each row; W (V, H); symbols: the V symbols, at most six (there are as
-    many colours). All small enough to be read.
+    x (T, V): a single 1 in each row. W (V, H): its numbers. symbols: the V symbols, at most six
+    (there are as many colours). All small enough to be read.
     Raises ValueError if a shape does not fit, a row of x is not one-hot or V is above six.
 
     >>> axes = row_lookup([[0, 1]], [[1, 2], [3, 4]], "ab")

@@ -13,7 +13,7 @@ _SIDE = 0.32  # inches: a square
 def packed(texts):
     """A padded batch, and what is left of it when it is packed: its letters, step by step.
 
-    Above, the batch, the longest text first, padding pale. Below, the same letters in the order in
+    Above, the batch, the longest text first, padding empty. Below, the same letters in the order in
     which a driver needs them: those of step 1, those of step 2 and so on, each group as large as
     there are texts that long. One colour is one text.
 
@@ -64,7 +64,7 @@ def packed(texts):
 
 
 def _square(axes, x, y, letter, colour):
-    """A square with a letter, or a pale one without."""
+    """A square with a letter, or a faint one without."""
     axes.add_patch(
         plt.Rectangle(
             (x + 0.01, y + 0.01), _SIDE - 0.02, _SIDE - 0.02, lw=0,

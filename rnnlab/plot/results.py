@@ -11,7 +11,7 @@ __all__ = ["forecasts", "gradient_road", "rolling_origin_folds", "skill", "sprea
 _MARKS = "os^Dvp"  # beside the colours, for readers who cannot tell these apart
 
 
-def gradient_road(norms, *, ylabel="size of the gradient $\\partial$loss/$\\partial h_t$"):
+def gradient_road(norms, *, ylabel=None):
     """How much of the loss' gradient arrives at each step, for several cells, on a log scale.
 
     The loss is taken at the last step, on the right; the gradient travels back, to the left. A
@@ -20,7 +20,7 @@ def gradient_road(norms, *, ylabel="size of the gradient $\\partial$loss/$\\part
     left out.
 
     norms: dict name -> (T,), the size of the gradient at the state of each step, oldest first; at
-    most six cells, all of one length.
+    most six cells, all of one length. ylabel: ``None`` says that it is the size of ∂loss/∂h.
     Raises ValueError for no cell or more than six, lengths that differ, a negative or non-finite
     size, and a cell whose gradient is 0 throughout.
 
@@ -42,7 +42,8 @@ def gradient_road(norms, *, ylabel="size of the gradient $\\partial$loss/$\\part
             np.arange(1, T + 1), np.where(values > 0, values, np.nan), label=name, ms=5,
             color=_WEIGHTS[k], marker=_MARKS[k], markevery=max(1, T // 10),
         )  # fmt: skip
-    axes.set(yscale="log", xlabel="step $t$", ylabel=ylabel)
+    of_state = "size of the gradient $\\partial$loss/$\\partial h_t$"
+    axes.set(yscale="log", xlabel="step $t$", ylabel=of_state if ylabel is None else ylabel)
     axes.annotate(
         "", (0.62, 1.04), (0.98, 1.04), xycoords="axes fraction",
         arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.4},

@@ -18,8 +18,8 @@ def speed(times, *, limit, marks=None, theirs=(), colour="good"):
 
     times: dict name -> three numbers in milliseconds, the quartiles: low, middle, high; the bar
         ends at the middle, a thin line shows the other two. limit: milliseconds, where the bars
-        begin. marks: dict name -> milliseconds, other bounds, dashed. theirs: names in ``times``
-        in ``times`` drawn in grey: what is compared with. colour: of the other bars, in COLOURS.
+        begin. marks: dict name -> milliseconds, other bounds: a stroke in each row. theirs: names
+        in ``times`` drawn in grey, those to compare with. colour: of the other bars, in COLOURS.
     Raises ValueError if there is no bar or more than 12, if numbers are not above 0 or not in
     order, and for a name in ``theirs`` that is not among the times.
 

@@ -16,7 +16,8 @@ def cross_entropy(logits, targets, mask=None):
 
     logits (..., C): scores of C classes, of which softmax makes probabilities. targets (...): ints
     from 0 to C - 1. mask (...): booleans, True where a target counts; ``None``: everywhere. What
-    stands where the mask is False, NaN too, changes neither the loss nor a gradient. -> a scalar.
+    stands where the mask is False, NaN too, changes neither the loss nor a gradient.
+    Returns a scalar.
     Raises ValueError or TypeError if a shape does not fit, a target is no class, or no target
     counts: there is nothing to average over.
 
@@ -37,7 +38,8 @@ def mean_squared_error(predictions, targets, mask=None):
 
     predictions (..., F), targets (..., F): numbers of one dtype. mask (...): booleans, True where a
     target (all of its F numbers) counts; ``None``: everywhere. What stands where the mask is False,
-    NaN too, changes neither the loss nor a gradient. -> a scalar, in the targets' unit squared.
+    NaN too, changes neither the loss nor a gradient.
+    Returns a scalar, in the targets' unit squared.
     Raises ValueError or TypeError if a shape or dtype does not fit or no target counts: there is
     nothing to average over.
 

@@ -195,7 +195,7 @@ class LSTMCell(Cell):
 class GRUCell(Cell):
     """One step of a gated recurrent unit (Cho et al. 2014).
 
-    With ``a = x W_x + b`` and u = ``h W_h``, both split into r, z, n:
+    With ``a = x W_x + b`` and ``u = h W_h``, both split into r, z, n:
 
         r = σ(a_r + u_r),  z = σ(a_z + u_z)
         n = tanh(a_n + r (u_n + b_hn))          reset after the product (PyTorch, Keras)

@@ -1,4 +1,4 @@
-"""To and from PyTorch's own recurrent layers: the same weights in the other layout.
+"""To and from the framework's own recurrent layers: the same weights in the other layout.
 
 Shapes: B rows, I input features, H units, G gates; D directions, 1 or 2.
 """

@@ -124,9 +124,9 @@ class Model(nn.Module):
 class CharLM(Model):
     """A character language model: which character comes next, at every step.
 
-    logits, state = model(ids, state=None, lengths=None): token ids (B, T) become one-hot vectors
-    (B, T, V), the layer turns them into outputs (B, T, H), and a linear read-out into logits
-    (B, T, V). softmax(logits[b, t]) is the model's guess at character t + 1 of row b.
+    ``logits, state = model(ids, state=None, lengths=None)``: token ids (B, T) become one-hot
+    vectors (B, T, V), the layer turns them into outputs (B, T, H), and a linear read-out into
+    logits (B, T, V). softmax(logits[b, t]) is the model's guess at character t + 1 of row b.
 
     vocabulary: a Vocabulary of V symbols. layer: any layer that reads V features; not a
     bidirectional one, which would see the answer. The read-out has weights of its own, ``W_y``
@@ -173,7 +173,7 @@ class CharLM(Model):
 class Forecaster(Model):
     """Numbers from a sequence of numbers: forecasts, many-to-one or many-to-many.
 
-    predictions, state = model(xs, state=None, lengths=None), with xs (B, T, I). What a linear
+    ``predictions, state = model(xs, state=None, lengths=None)``, with xs (B, T, I). What a linear
     read-out makes predictions of is chosen by ``read``:
 
     "last": many-to-one. The output at each row's last valid step (``layer.last_output``) gives
@@ -230,8 +230,9 @@ class Forecaster(Model):
 class Classifier(Model):
     """Classes from a sequence of numbers: one for the whole, or one for each step.
 
-    logits, state = model(xs, state=None, lengths=None): xs (B, T, I) -> logits (B, C) or (B, T, C),
-    of which softmax makes probabilities. What the linear read-out sees is chosen by ``read``:
+    ``logits, state = model(xs, state=None, lengths=None)``: xs (B, T, I) -> logits (B, C) or
+    (B, T, C), of which softmax makes probabilities. What the linear read-out sees is chosen by
+    ``read``:
 
     "last": the output at each row's last valid step (``layer.last_output``).
     "mean", "max": the outputs of all valid steps, averaged, or the largest of each unit (pooling).

@@ -68,8 +68,9 @@ class Adam:
 def clip_by_global_norm(grads, limit):
     """Scale all gradients by one factor, so that their joint norm is at most ``limit``.
 
-    grads: dict of arrays by name, as ``model.gradients`` gives them. -> the clipped gradients, in
-    the same form, and the norm before (Pascanu et al. 2013, algorithm 1).
+    grads: dict of arrays by name, as ``model.gradients`` gives them.
+    Returns the clipped gradients, in the same form, and the norm before (Pascanu et al. 2013,
+    algorithm 1).
 
     >>> from rnnlab.torch import clip_by_global_norm
     >>> clipped, norm = clip_by_global_norm({"a": [3.0], "b": [4.0]}, limit=1.0)
