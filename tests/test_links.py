@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import api_reference
 import links
 import nbformat
 import notebooks
+import package_source
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -181,6 +183,18 @@ def test_the_methods_that_are_called_by_their_names_alone_exist():
     assert all(names[method] == names[method.rpartition(".")[2]] for method in links.METHODS)
 
 
+def described(text):
+    """The docstrings that the directives of an API page show."""
+    sections = package_source.read()
+    for words, options in re.findall(r"```{api} (.*)\n((?::.*\n)*)```", text):
+        (without,) = re.findall(r":without: (.*)", options) or [""]
+        for key in api_reference.choose(sections, words.split(), without.split()):
+            yield sections[key].text
+            for entry in sections[key].entries:
+                for part in (entry, *entry.members):
+                    yield from part.texts.values()
+
+
 @pytest.mark.parametrize("page", CONFIG["sphinx"]["config"]["other_meanings"])
 def test_every_other_meaning_stands_on_its_page(page):
     phrases = CONFIG["sphinx"]["config"]["other_meanings"][page]
@@ -189,10 +203,8 @@ def test_every_other_meaning_stands_on_its_page(page):
         cells = nbformat.read(path, as_version=4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     else:
-        modules = re.findall(r"{api} (.*)", path.read_text(encoding="utf-8"))
-        files = [f for m in " ".join(modules).split() for f in ROOT.glob(f"rnnlab/**/{m}.py")]
-        files += [ROOT / "rnnlab/layer_help.py"] if modules else []
-        text = "\n".join(file.read_text(encoding="utf-8") for file in [path, *files])
+        page_text = path.read_text(encoding="utf-8")
+        text = "\n".join([page_text, *described(page_text)])
     text = re.sub(r"\{term\}`([^`<]*?)(?: <.*?>)?`|\*", r"\1", text)
     missing = [phrase for phrase in phrases if phrase not in " ".join(text.split())]
     assert not missing
