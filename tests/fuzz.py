@@ -210,7 +210,7 @@ RIGHT = {
     "Stack.check_state state": lambda f: (xs(2, 3), xs(2, 2)),
     "Forecaster.gradients state": lambda f: None,
     "Forecaster.loss state": lambda f: None,
-    "Forecaster.loss batch": lambda f: (xs(2, 3, 2), xs(2, 1, 2), [3, 1]),
+    "Forecaster.loss batch": lambda f: text.Batch(xs(2, 3, 2), xs(2, 1, 2), [3, 1]),
     "Forecaster.gradients batch": lambda f: text.Batch(xs(2, 3, 2), xs(2, 1, 2), [3, 1]),
     "Classifier.gradients state": lambda f: None,
     "Classifier.loss state": lambda f: None,
@@ -686,9 +686,9 @@ def main():
             slow = name.endswith((".fit", ".evaluate", ".sample"))
             try:
                 if target:
-                    counts += attack(target, 5 if slow else 40, number)
+                    counts += attack(target, 2 if slow else 10, number)
                 else:
-                    counts += attack_readers(100, number)
+                    counts += attack_readers(50, number)
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt):
                     raise
