@@ -33,6 +33,19 @@ class Batch(NamedTuple):
     carry: bool = False
 
 
+def as_batch(item):
+    """A Batch, or what stands in a list or tuple in its order, as one; TypeError otherwise."""
+    if not isinstance(item, Batch):
+        if not isinstance(item, (tuple, list)) or not 2 <= len(item) <= len(Batch._fields):
+            raise TypeError(
+                "batches must hold Batch objects or tuples (inputs, targets, lengths, carry), the "
+                f"last two of which may be left out, got {type(item).__name__}"
+            )
+        item = Batch(*item)
+    checks.flag("batch.carry", item.carry)
+    return item
+
+
 class Batches:
     """Rows in batches, in a new random order each time round: what :func:`batches` returns.
 
@@ -43,8 +56,18 @@ class Batches:
     """
 
     def __init__(self, inputs, targets, batch_size, lengths, seed):
+        inputs, targets = checks.array("inputs", inputs), checks.array("targets", targets)
+        if min(inputs.ndim, targets.ndim) == 0 or len(inputs) != len(targets) or len(inputs) == 0:
+            raise ValueError(
+                "inputs and targets must hold as many rows, and at least one, got shapes "
+                f"{inputs.shape} and {targets.shape}"
+            )
+        if lengths is not None:
+            longest = inputs.shape[1] if inputs.ndim > 1 else 0
+            lengths = checks.lengths(lengths, len(inputs), longest)
         self.inputs, self.targets, self.lengths = inputs, targets, lengths
-        self.batch_size, self.seed = batch_size, seed
+        self.seed = checks.size("seed", seed, minimum=0, maximum=None)
+        self.batch_size = checks.size("batch_size", batch_size)
 
     def __len__(self):
         return -(-len(self.inputs) // self.batch_size)
@@ -75,17 +98,7 @@ def batches(inputs, targets, batch_size, *, lengths=None, seed=0):
     >>> [batch.inputs.shape for batch in rows]
     [(3, 2), (1, 2)]
     """
-    inputs, targets = np.asarray(inputs), np.asarray(targets)
-    if min(inputs.ndim, targets.ndim) == 0 or len(inputs) != len(targets) or len(inputs) == 0:
-        raise ValueError(
-            "inputs and targets must hold as many rows, and at least one, got shapes "
-            f"{inputs.shape} and {targets.shape}"
-        )
-    if lengths is not None:
-        longest = inputs.shape[1] if inputs.ndim > 1 else 0
-        lengths = checks.lengths(lengths, len(inputs), longest)
-    seed = checks.size("seed", seed, minimum=0)
-    return Batches(inputs, targets, checks.size("batch_size", batch_size), lengths, seed)
+    return Batches(inputs, targets, batch_size, lengths, seed)
 
 
 def endless(batches):
@@ -105,7 +118,7 @@ def endless(batches):
         empty = True
         for batch in batches.epoch(k) if hasattr(batches, "epoch") else batches:
             empty = False
-            yield batch if isinstance(batch, Batch) else Batch(*batch)
+            yield as_batch(batch)
         if empty:
             raise ValueError(
                 f"batches gave nothing in pass {k}; a generator can be read once only: pass a "
@@ -128,22 +141,45 @@ def pad(rows, *, value=0):
     """
     if isinstance(rows, str) or not isinstance(rows, Iterable):
         raise TypeError(f"rows must be a list of sequences, got {type(rows).__name__}")
-    rows = [checks.array(f"rows[{b}]", row) for b, row in enumerate(rows)]
-    if not rows:
-        raise ValueError("rows must hold at least one sequence, got none")
+    found = []
     for b, row in enumerate(rows):
-        if row.ndim == 0 or row.shape[1:] != rows[0].shape[1:]:
+        row = checks.array(f"rows[{b}]", row)
+        if row.ndim == 0 or (found and row.shape[1:] != found[0].shape[1:]):
+            after = f" after {found[0].shape}" if found else ""
             raise ValueError(
                 f"rows[{b}] must have shape (T_b,) or (T_b, I), like the others but for T_b, got "
-                f"{row.shape} after {rows[0].shape}"
+                f"{row.shape}{after}"
             )
+        found.append(row)
+    rows = found
+    if not rows:
+        raise ValueError("rows must hold at least one sequence, got none")
     lengths = np.array([len(row) for row in rows])
     # An empty list is a row of no kind: it must not turn token ids into floats.
     kind = np.result_type(*([row for row in rows if len(row)] or rows))
+    value = _filling(value, kind)
     padded = np.full((len(rows), lengths.max(), *rows[0].shape[1:]), value, kind)
     for b, row in enumerate(rows):
         padded[b, : len(row)] = row
     return padded, lengths
+
+
+def _filling(value, kind):
+    """A single number as one of a dtype; TypeError or ValueError if it is none that it can hold."""
+    found = checks.array("value", value)
+    if found.ndim > 0:
+        raise TypeError(f"value must be a single number, got shape {found.shape}")
+    if not np.issubdtype(kind, np.floating):
+        fits = np.isfinite(found) and found == int(found) and int(found) in _span(kind)
+        if not fits:
+            raise ValueError(f"value must be a number that {kind} can hold, got {value!r}")
+    return found
+
+
+def _span(kind):
+    """The whole numbers that a dtype can hold."""
+    limits = np.iinfo("int64" if kind.kind == "b" else kind)
+    return range(int(limits.min), int(limits.max) + 1)
 
 
 def unpad(padded, lengths):

@@ -43,14 +43,23 @@ def write(path, arrays, about):
     ([3.0, 2.5], {'step': 2})
     """
     path = checks.path("path", path)
-    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    for name, array in arrays.items():
+    if not isinstance(arrays, dict) or not isinstance(about, dict):
+        raise TypeError(
+            f"arrays and about must be dicts, got {type(arrays).__name__} and "
+            f"{type(about).__name__}"
+        )
+    for name in arrays:
         _check_name(name)
-        if array.dtype.kind not in KINDS or array.dtype.itemsize > 8:
-            raise TypeError(
-                f"arrays[{name!r}] must hold numbers of at most 8 bytes each, got {array.dtype}"
-            )
-    about = json.dumps(about, sort_keys=True, allow_nan=False)
+    arrays = {
+        name: np.asarray(checks.array(f"arrays[{name!r}]", array), order="C")
+        for name, array in arrays.items()
+    }
+    try:
+        about = json.dumps(about, sort_keys=True, allow_nan=False)
+    except TypeError as error:
+        raise TypeError(f"about must be a dict that JSON can hold: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"about must be a dict that JSON can hold: {error}") from None
     content = to_bytes(arrays, {"format": FORMAT, "about": about, "sha256": _digest(arrays, about)})
     try:
         handle, temporary = _beside(path)
@@ -144,13 +153,14 @@ def save_weights(path, weights):
     """
     if not isinstance(weights, dict):
         raise TypeError(f"weights must be a dict of arrays, got {type(weights).__name__}")
+    for name in weights:
+        _check_name(name)
     arrays = {name: checks.array(f"weights[{name!r}]", w) for name, w in weights.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise ValueError(
                 f"weights[{name!r}] holds NaN or infinity, which no layer takes; {checks.DIVERGED}"
             )
-        _check_name(name)
     write(path, {WEIGHTS + name: array for name, array in arrays.items()}, {})
 
 
@@ -214,11 +224,11 @@ def _once(pairs):
 def _check_name(name):
     """Refuse a name that could be taken for a way to another folder, or that cannot be seen."""
     if not isinstance(name, str):
-        raise TypeError(f"the name of an array must be a string, got {type(name).__name__}")
+        raise TypeError(f"the names of arrays must be strings, got {type(name).__name__}")
     parts = name.replace("\\", "/").split("/")
     if not name.isprintable() or {"", ".", ".."} & set(parts):
         raise ValueError(
-            f"the name of an array must be printable, with no '..' nor empty part, got {name!r}"
+            f"the names of arrays must be printable, with no '..' nor empty part, got {name!r}"
         )
 
 

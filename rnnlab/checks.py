@@ -16,7 +16,10 @@ import numpy as np
 DTYPES = ("float32", "float64")
 
 
-def size(name, value, minimum=1):
+LARGEST = 2**31 - 1  # of all sizes: no machine holds the weights or the steps of more
+
+
+def size(name, value, minimum=1, maximum=LARGEST):
     """Return ``value`` as an int of at least ``minimum``; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(
@@ -25,6 +28,8 @@ def size(name, value, minimum=1):
         )
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    if maximum is not None and value > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {value}")
     return int(value)
 
 
@@ -32,6 +37,10 @@ def number(name, value, *, above=None, minimum=None, below=None):
     """Return ``value`` as a finite float inside the bounds; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__})")
+    try:
+        float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number that a float can hold, got {value!r}") from None
     bounds = [
         (above is None or value > above, f"greater than {above}"),
         (minimum is None or value >= minimum, f"at least {minimum}"),
@@ -46,23 +55,37 @@ def number(name, value, *, above=None, minimum=None, below=None):
 
 def float_dtype(value):
     """Return the dtype's name if it is one a layer can have; ValueError otherwise."""
-    if value not in DTYPES:
+    found = value.name if isinstance(value, np.dtype) else value
+    if not isinstance(found, str) or found not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(map(repr, DTYPES))}, got {value!r}")
-    return str(value)
+    return found
 
 
 def array(name, value):
     """An array of numbers, from an array or nested lists; TypeError for anything else."""
-    try:
-        found = np.asarray(value)
-    except (ValueError, RuntimeError):  # lists of different lengths; tensors that want gradients
-        found = None
-    if found is None or found.dtype.kind not in "biuf":
+    found = anything(name, value, "an array of numbers")
+    if found.dtype.kind not in "biuf" or found.dtype.itemsize > 8:
+        kind = found.dtype if isinstance(value, np.ndarray) else type(value).__name__
         raise TypeError(
-            f"{name} must be an array of numbers, got {type(value).__name__}; "
-            "text becomes numbers by one_hot()"
+            f"{name} must be an array of numbers, got {kind}; text becomes numbers by one_hot()"
         )
     return found
+
+
+def anything(name, value, expected):
+    """An array of whatever, in this machine's byte order; TypeError if there is no such."""
+    try:
+        found = np.asarray(value)
+    except Exception as error:  # lists of different lengths, tensors that want gradients, and what
+        # the libraries that tensors come from raise for those without numbers
+        raise TypeError(
+            f"{name} must be {expected}, got {type(value).__name__} ({_first_line(error)})"
+        ) from None
+    return found if found.dtype.isnative else found.astype(found.dtype.newbyteorder("="))
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 # What to do about NaN, in values that were measured and in those that a model made.
@@ -125,6 +148,9 @@ def floats(name, shape, dtype, *, expected, axes, want_dtype):
     ``expected`` holds the sizes wanted, ``None`` where any will do; ``axes`` says them in words, as
     in "(B, T, I)".
     """
+    for count in expected:  # but for a batch size that a caller gives, they are the layer's own
+        if not isinstance(count, (int, np.integer, type(None))):
+            raise TypeError(f"batch_size must be a whole number or None, got {count!r}")
     shape = tuple(shape)
     if len(shape) != len(expected):
         few = len(shape) < len(expected)
@@ -147,11 +173,13 @@ def floats(name, shape, dtype, *, expected, axes, want_dtype):
 
 def whole_numbers(name, values, hint):
     """An int64 array; TypeError, ending in the hint, if the values are not whole numbers."""
-    found = np.asarray(values)
+    found = anything(name, values, "whole numbers")
     if found.size == 0 and found.dtype == np.float64:  # an empty list does not tell its kind
         return found.astype(np.int64)
     if found.dtype.kind not in "iu":
         raise TypeError(f"{name} must be whole numbers, got {found.dtype}; {hint}")
+    if found.dtype == np.uint64 and (found > np.iinfo(np.int64).max).any():
+        raise ValueError(f"{name} must be below 2**63, got {found.max()}; {hint}")
     return found.astype(np.int64)
 
 
@@ -251,11 +279,11 @@ def lstm_state(state):
     return tuple(state)
 
 
-def instance(name, value, attribute, expected):
-    """Return ``value`` if it has the attribute that makes it fit; TypeError otherwise."""
+def instance(name, value, attribute, expected, *more):
+    """Return ``value`` if it has the attributes that make it fit; TypeError otherwise."""
     if isinstance(value, type):
         raise TypeError(f"{name} must be {expected}, got the class {value.__name__} itself")
-    if not hasattr(value, attribute):
+    if not all(hasattr(value, needed) for needed in (attribute, *more)):
         raise TypeError(f"{name} must be {expected}, got {type(value).__name__}")
     return value
 
@@ -268,7 +296,7 @@ def stack(layers):
     if not layers:
         raise ValueError("layers must hold at least one layer, got an empty list")
     for k, layer in enumerate(layers):
-        instance(f"layers[{k}]", layer, "output_size", "a layer such as RNN(cell)")
+        instance(f"layers[{k}]", layer, "output_size", "a layer such as RNN(cell)", *LAYER)
         if any(layer is other for other in layers[:k]):
             raise ValueError(
                 f"layers[{k}] stands in the list twice, so its weights would be shared; "
@@ -304,7 +332,7 @@ def cells(layer):
 def directions(fwd, bwd):
     """The two layers of a bidirectional one; they must read the same inputs."""
     for name, layer in (("fwd", fwd), ("bwd", bwd)):
-        instance(name, layer, "output_size", "a layer such as RNN(cell)")
+        instance(name, layer, "output_size", "a layer such as RNN(cell)", *LAYER)
     if fwd is bwd:
         raise ValueError("fwd and bwd are one layer, so its weights would be shared; build two")
     if {id(cell) for cell in cells(fwd)} & {id(cell) for cell in cells(bwd)}:
@@ -339,6 +367,63 @@ def parts(name, value, count, expected):
     return tuple(value)
 
 
+LAYER = ("input_size", "dtype", "initial_state", "check_state")  # and output_size
+CELL = ("input_size", "hidden_size", "project", "initial_state", "check_state")  # and step
+MODEL = "a CharLM, Forecaster or Classifier"
+
+
+def model(value, *attributes, expected=MODEL):
+    """Return a model that has what is asked of it; TypeError otherwise."""
+    return instance("model", value, "layer", expected, "gradients", "loss", *attributes)
+
+
+def function(name, value, form):
+    """Return what can be called; TypeError otherwise."""
+    if not callable(value):
+        raise TypeError(f"{name} must be a function {form}, got {type(value).__name__}")
+    return value
+
+
+def rng(value):
+    """Return one of NumPy's generators; TypeError for anything else."""
+    if not isinstance(value, np.random.Generator):
+        raise TypeError(
+            f"rng must be one of NumPy's generators, got {type(value).__name__}; "
+            "np.random.default_rng(0) makes one"
+        )
+    return value
+
+
+def named_arrays(name, value):
+    """Return a dict of at least one thing by name; TypeError or ValueError otherwise."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"{name} must be a dict of arrays by name, got {type(value).__name__}")
+    if not value:
+        raise ValueError(f"{name} must hold at least one array, got an empty dict")
+    return value
+
+
+def floating_gradients(dtypes):
+    """Refuse gradients, given as dtypes by name, that are not floats of one dtype."""
+    for name, dtype in dtypes.items():
+        floating(f"grads[{name!r}]", dtype)
+    if len(set(dtypes.values())) > 1:
+        raise TypeError(f"grads must be of one dtype, got {dtypes}")
+
+
+def is_batch(value):
+    """Return what is a Batch; TypeError otherwise."""
+    if not isinstance(value, tuple) or not all(
+        hasattr(value, field) for field in ("inputs", "targets", "lengths", "carry")
+    ):
+        raise TypeError(
+            f"batch must be a Batch(inputs, targets, lengths), got {type(value).__name__}"
+        )
+    if not hasattr(value.inputs, "__len__"):
+        raise TypeError(f"batch.inputs must be an array, got {type(value.inputs).__name__}")
+    return value
+
+
 def language_model(vocabulary, layer, vocabulary_class):
     """Check that a vocabulary and a layer fit each other, and that the layer reads forward only."""
     if not isinstance(vocabulary, vocabulary_class):
@@ -346,7 +431,7 @@ def language_model(vocabulary, layer, vocabulary_class):
             f"vocabulary must be a Vocabulary, got {type(vocabulary).__name__}; "
             "make one with Vocabulary.from_text(text)"
         )
-    instance("layer", layer, "output_size", "a layer such as LSTM(V, H)")
+    instance("layer", layer, "output_size", "a layer such as LSTM(V, H)", *LAYER)
     if layer.input_size != len(vocabulary):
         raise ValueError(
             f"layer must read V = {len(vocabulary)} features, one for each symbol, "
@@ -358,7 +443,7 @@ def language_model(vocabulary, layer, vocabulary_class):
 
 def forecaster(layer, features, horizon, read):
     """Check what a Forecaster is made of: -> layer, features, horizon, read."""
-    instance("layer", layer, "output_size", "a layer such as LSTM(I, H)")
+    instance("layer", layer, "output_size", "a layer such as LSTM(I, H)", *LAYER)
     features, horizon = size("features", features), size("horizon", horizon)
     choice("read", read, ("last", "every"))
     if read == "every":
@@ -373,7 +458,7 @@ def forecaster(layer, features, horizon, read):
 
 def classifier(layer, classes, read):
     """Check what a Classifier is made of: -> layer, classes, read."""
-    instance("layer", layer, "output_size", "a layer such as LSTM(I, H)")
+    instance("layer", layer, "output_size", "a layer such as LSTM(I, H)", *LAYER)
     read = choice("read", read, ("last", "mean", "max", "every"))
     return layer, size("classes", classes, minimum=2), read
 
@@ -424,6 +509,7 @@ def id_batch(name, ids, size):
 
 def text_batch(batch, size):
     """A Batch of ids, checked, and the mask of the targets that count (``None``: all of them)."""
+    batch = is_batch(batch)
     inputs = id_batch("batch.inputs", batch.inputs, size)
     targets = id_batch("batch.targets", batch.targets, size)
     if inputs.shape != targets.shape:
@@ -479,6 +565,7 @@ def class_batch(batch, input_size, classes, every, dtype):
 
 def number_inputs(batch, input_size, dtype):
     """A Batch with inputs (B, T, I) checked and 0 in the padding, and the mask of its steps."""
+    batch = is_batch(batch)
     inputs = array("batch.inputs", batch.inputs)
     floats(
         "batch.inputs",
@@ -516,7 +603,7 @@ def name(value, known):
 
 def choice(name, value, known):
     """Return ``value`` if it is one of the known words; ValueError otherwise."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
     return value
 
@@ -525,7 +612,7 @@ def mask(found, shape):
     """A mask as booleans of the targets' shape, or ``None``; it must leave something to count."""
     count = math.prod(shape)
     if found is not None:
-        found = np.asarray(found)
+        found = anything("mask", found, "booleans")
         if found.dtype != bool:
             raise TypeError(
                 f"mask must be booleans, True where a target counts, got {found.dtype}; "
@@ -537,11 +624,12 @@ def mask(found, shape):
             )
         count = found.sum()
     some_targets(count)
-    return found
+    return found if found is None else np.ascontiguousarray(found)  # PyTorch takes no other
 
 
-def class_loss(shape, targets, found):
+def class_loss(shape, dtype, targets, found):
     """Targets and mask for logits of a shape (..., C), checked: -> ids, booleans or ``None``."""
+    floating("logits", dtype)
     if len(shape) < 2:
         raise ValueError(f"logits must have at least two axes (..., C), got shape {tuple(shape)}")
     targets = whole_numbers("targets", targets, "classes are ints from 0")
@@ -558,12 +646,19 @@ def class_loss(shape, targets, found):
 
 def number_loss(shape, dtype, target_shape, target_dtype, found):
     """The mask for predictions of a shape (..., F), checked against their targets, too."""
+    floating("predictions", dtype)
     if len(shape) < 2 or tuple(shape) != tuple(target_shape) or dtype != target_dtype:
         raise ValueError(
             "predictions and targets must be of one shape (..., F) and dtype, got "
             f"{tuple(shape)} {dtype} and {tuple(target_shape)} {target_dtype}"
         )
     return mask(found, shape[:-1])
+
+
+def floating(name, dtype):
+    """Refuse numbers of a dtype that is none of ours: whole ones would be cut, half ones coarse."""
+    if dtype not in DTYPES:
+        raise TypeError(f"{name} must be {' or '.join(DTYPES)}, got {dtype}")
 
 
 def some_targets(count):

@@ -34,8 +34,8 @@ def children(seed, count):
     >>> children(7, 2)
     [(7, 0), (7, 1)]
     """
-    whole = seed if isinstance(seed, tuple) else (seed,)
-    return [(*whole, k) for k in range(count)]
+    whole = _seed(seed)
+    return [(*whole, k) for k in range(checks.size("count", count, minimum=0))]
 
 
 # What random numbers are drawn for. Each use has a stream of its own, so that a cell, a read-out
@@ -48,9 +48,16 @@ def generator(seed, use="cell"):
 
     use: a name in ``USES``. (As a spawn key and not as entropy, for there 7 and (7, 0) are one.)
     """
-    parts = seed if isinstance(seed, tuple) else (seed,)
-    whole, *path = (checks.size("seed", part, minimum=0) for part in parts)
+    whole, *path = _seed(seed)
     return np.random.default_rng(np.random.SeedSequence(whole, spawn_key=(*path, *USES[use])))
+
+
+def _seed(seed):
+    """The ints that a seed is made of; TypeError or ValueError if it is none."""
+    if isinstance(seed, tuple) and not seed:
+        raise ValueError("seed must be an int of at least 0 or a tuple of such, got ()")
+    parts = seed if isinstance(seed, tuple) else (seed,)
+    return tuple(checks.size("seed", part, minimum=0, maximum=None) for part in parts)
 
 
 def glorot_uniform(rng, rows, columns):
@@ -64,8 +71,9 @@ def glorot_uniform(rng, rows, columns):
     >>> glorot_uniform(np.random.default_rng(0), 4, 2).round(2).tolist()
     [[0.27, -0.46], [-0.92, -0.97], [0.63, 0.83], [0.21, 0.46]]
     """
+    rows, columns = checks.size("rows", rows), checks.size("columns", columns)
     limit = np.sqrt(6.0 / (rows + columns))
-    return rng.uniform(-limit, limit, (rows, columns))
+    return checks.rng(rng).uniform(-limit, limit, (rows, columns))
 
 
 def orthogonal(rng, n):
@@ -79,7 +87,8 @@ def orthogonal(rng, n):
     >>> np.allclose(q @ q.T, np.eye(3))
     True
     """
-    q, r = np.linalg.qr(rng.standard_normal((n, n)))
+    n = checks.size("n", n)
+    q, r = np.linalg.qr(checks.rng(rng).standard_normal((n, n)))
     return q * np.sign(np.diag(r))  # these signs make the factors unique: no library's choice
 
 
@@ -92,6 +101,8 @@ def dense(input_size, output_size, *, seed=0, dtype="float32"):
     >>> {name: w.shape for name, w in dense(4, 2).items()}
     {'W_y': (4, 2), 'b_y': (2,)}
     """
+    input_size = checks.size("input_size", input_size)
+    output_size = checks.size("output_size", output_size)
     W_y = glorot_uniform(generator(seed, "read-out"), input_size, output_size)
     return _rounded({"W_y": W_y, "b_y": np.zeros(output_size)}, dtype)
 
@@ -109,8 +120,10 @@ def dropout_mask(rng, batch_size, size, rate, dtype="float32"):
     >>> dropout_mask(np.random.default_rng(0), 1, 4, 0.5)
     array([[[2., 0., 0., 0.]]], dtype=float32)
     """
-    kept = rng.random((batch_size, 1, size)) >= rate
-    return (kept / (1.0 - rate)).astype(dtype)
+    batch_size, size = checks.size("batch_size", batch_size, 0), checks.size("size", size)
+    rate = checks.number("rate", rate, minimum=0, below=1)
+    kept = checks.rng(rng).random((batch_size, 1, size)) >= rate
+    return (kept / (1.0 - rate)).astype(checks.float_dtype(dtype))
 
 
 def rnn_cell(input_size, hidden_size, *, seed=0, dtype="float32"):
@@ -150,6 +163,7 @@ def gru_cell(input_size, hidden_size, *, reset_after=True, seed=0, dtype="float3
     >>> {name: w.shape for name, w in gru_cell(3, 2).items()}
     {'W_x': (3, 6), 'W_h': (2, 6), 'b': (6,), 'b_hn': (2,)}
     """
+    reset_after = checks.flag("reset_after", reset_after)
     weights = _gates(input_size, hidden_size, 3, seed)
     if reset_after:
         weights["b_hn"] = np.zeros(hidden_size)

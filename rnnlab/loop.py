@@ -3,13 +3,14 @@
 import os
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
 import numpy as np
 
 from rnnlab import checks
-from rnnlab.batching import Batch, endless
+from rnnlab.batching import as_batch, endless
 from rnnlab.state import leaves, mapped
 from rnnlab.weights import check_weights, prefixed
 
@@ -166,11 +167,12 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
     wants to see every step).
     """
     steps = checks.size("steps", steps, minimum=0)
-    if not callable(lr):
-        lr = _constant(checks.number("lr", lr, minimum=0))
+    rate = _checked(lr) if callable(lr) else _constant(checks.number("lr", lr, minimum=0))
     if clip is not None:
         checks.number("clip", clip, above=0)
     checks.flag("progress", progress)
+    if callback is not None:
+        checks.function("callback", callback, "(step, loss)")
     path, save_every, resume = files
     if path is not None:
         from rnnlab import checkpoint
@@ -180,7 +182,7 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
         save_every = checks.size("save_every", save_every)
         if path is None:
             raise ValueError("save_every needs checkpoint, the path to write to")
-    losses, state = ([], None) if resume is None else run.restore(resume)
+    losses, state = ([], None) if resume is None else run.restore(checks.path("resume", resume))
     # A bar would be stored in a notebook's output and compared by the tests.
     quiet = not progress or "PYTEST_CURRENT_TEST" in os.environ
     source = _Groups(islice(endless(batches), len(losses), None))  # on from where it stopped
@@ -196,7 +198,7 @@ def run_steps(run, advance, batches, steps, *, lr, clip, progress, callback, fil
                 carry = group[0].carry
                 if carry:
                     checks.can_carry(run.model.layer)
-                rates = [lr(step) for step in range(done, done + len(group))]
+                rates = [rate(step) for step in range(done, done + len(group))]
                 with unbroken.part():  # the step, and all that says that it was made
                     found, state = advance(group, state if carry else None, rates)
                     losses += _finite(found, done)
@@ -276,8 +278,9 @@ def _form(batch):
 def mean_loss(model, loss, batches):
     """The mean over all targets of ``loss(batch, state) -> loss, state``, one pass through."""
     total, seen, state = 0.0, 0, None
-    for batch in batches:
-        batch = Batch(*batch)
+    if not isinstance(batches, Iterable):
+        raise TypeError(f"batches must be iterable, got {type(batches).__name__}")
+    for batch in map(as_batch, batches):
         if batch.carry:
             checks.can_carry(model.layer)
         found, state = loss(batch, state if batch.carry else None)
@@ -285,6 +288,10 @@ def mean_loss(model, loss, batches):
         total, seen = total + float(found) * targets, seen + targets
     checks.some_targets(seen)
     return total / seen
+
+
+def _checked(lr):
+    return lambda step: checks.number(f"lr({step})", lr(step), minimum=0)
 
 
 def _constant(rate):

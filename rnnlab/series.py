@@ -53,9 +53,11 @@ def split(values, at):
     >>> split([3, 1, 4, 1, 5], 0.8)[1].tolist()
     [5]
     """
-    if np.ndim(values) == 0:
-        raise TypeError(f"values must be an array (N,) or (N, F), got {type(values).__name__}")
-    values = np.asarray(values)
+    expected = "an array (N,) or (N, F)"
+    found = checks.anything("values", values, expected)
+    if found.ndim == 0:
+        raise TypeError(f"values must be {expected}, got {type(values).__name__}")
+    values = found
     if isinstance(at, (float, np.floating)):
         cut = round(len(values) * checks.number("at, as a share,", at, above=0, below=1))
     else:
@@ -90,7 +92,11 @@ def windows(values, length, *, horizon=1, targets=None, first=0, dtype="float32"
     >>> windows([0, 1, 2, 3, 4], length=3, first=4)[1].shape
     (1, 1, 1)
     """
-    values = _columns(checks.series("values", values)).astype(checks.float_dtype(dtype))
+    values, dtype = _columns(checks.series("values", values)), checks.float_dtype(dtype)
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype)
+    if not np.isfinite(values).all():
+        raise ValueError(f"values must be numbers that {dtype} can hold; scale them first")
     N, F = values.shape
     length, horizon = checks.size("length", length), checks.size("horizon", horizon)
     first = checks.size("first", first, minimum=0)
@@ -155,7 +161,11 @@ class Scaler:
                 f"train must vary in each feature, but feature {k} is {train[0, k]} in all "
                 f"{len(train)} rows; leave that feature out, or take a longer training part"
             )
-        return cls(train.mean(axis=0), train.std(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = train.mean(axis=0), train.std(axis=0)
+        if not (np.isfinite(mean) & np.isfinite(scale) & (scale > 0)).all():
+            raise ValueError("train must hold numbers whose squares float64 can hold; scale them")
+        return cls(mean, scale)
 
     def __repr__(self):
         return f"Scaler(mean={self.mean.tolist()}, scale={self.scale.tolist()})"

@@ -52,20 +52,23 @@ class Vocabulary:
                 f"symbols must be a string or a list of characters, got {type(symbols).__name__}"
             )
         if len(symbols) == 0:
-            raise ValueError("symbols must hold at least one character, got none")
-        if unknown is not None and symbols[-1] != unknown:  # as ``symbols`` of another one ends
-            symbols = [*symbols, unknown]
+            raise ValueError("symbols of a vocabulary must be at least one character, got none")
+        if unknown is not None and (not isinstance(unknown, str) or len(unknown) != 1):
+            raise ValueError(f"unknown must be one character or None, got {unknown!r}")
         for symbol in symbols:
             if not isinstance(symbol, str) or len(symbol) != 1:
-                raise ValueError(f"each symbol must be one character, got {symbol!r}")
+                raise ValueError(f"each of the symbols must be one character, got {symbol!r}")
+        if unknown is not None and symbols[-1] != unknown:  # as ``symbols`` of another one ends
+            symbols = [*symbols, unknown]
         self.symbols = "".join(symbols)
         self.unknown = unknown
         self._ids = {symbol: k for k, symbol in enumerate(self.symbols)}
         if len(self._ids) < len(self.symbols):
             twice = next(s for s in self.symbols if self.symbols.count(s) > 1)
+            times = self.symbols.count(twice)
             raise ValueError(
-                f"each symbol must stand once, {twice!r} stands {self.symbols.count(twice)} "
-                "times; Vocabulary.from_text() takes any text"
+                f"each of a vocabulary's symbols must stand once, {twice!r} stands {times} times; "
+                "Vocabulary.from_text() takes any text"
             )
 
     @classmethod
@@ -79,7 +82,7 @@ class Vocabulary:
             raise TypeError(f"text must be a string, got {type(text).__name__}")
         if not text:
             raise ValueError("text must not be empty: it has no characters to make symbols of")
-        if unknown is not None and unknown in text:
+        if isinstance(unknown, str) and unknown and unknown in text:
             raise ValueError(
                 f"unknown must be a character that the text does not hold, got {unknown!r}; "
                 "else it would stand both for itself and for all others"
@@ -188,8 +191,13 @@ def split(ids, fraction=0.9):
     [[0, 1, 2], [3, 4]]
     """
     fraction = checks.number("fraction", fraction, above=0, below=1)
-    cut = int(len(ids) * fraction)
-    return ids[:cut], ids[cut:]
+    try:
+        cut = int(len(ids) * fraction)
+        return ids[:cut], ids[cut:]
+    except Exception:  # whatever it is that has no length, or cannot be cut
+        raise TypeError(
+            f"ids must be a sequence that can be cut, got {type(ids).__name__}"
+        ) from None
 
 
 def windows(ids, length):
@@ -232,7 +240,17 @@ class Streams:
     """
 
     def __init__(self, ids, batch_size, length, restart):
-        self.length, self.restart = length, restart
+        ids = _sequence(ids)
+        batch_size, self.length = (
+            checks.size("batch_size", batch_size),
+            checks.size("length", length),
+        )
+        self.restart = None if restart is None else checks.size("restart", restart)
+        if len(ids) <= batch_size:
+            raise ValueError(
+                f"ids must hold more than batch_size = {batch_size} tokens (each track needs an "
+                f"input and a target), got {len(ids)}"
+            )
         n = (len(ids) - 1) // batch_size
         self.inputs = ids[: batch_size * n].reshape(batch_size, n)
         self.targets = ids[1 : batch_size * n + 1].reshape(batch_size, n)
@@ -264,15 +282,6 @@ def streams(ids, batch_size, length, *, restart=None):
     [[0, 1, 2], [4, 5, 6]] False
     [[3], [7]] True
     """
-    ids = _sequence(ids)
-    batch_size, length = checks.size("batch_size", batch_size), checks.size("length", length)
-    if restart is not None:
-        restart = checks.size("restart", restart)
-    if len(ids) <= batch_size:
-        raise ValueError(
-            f"ids must hold more than batch_size = {batch_size} tokens (each track needs an input "
-            f"and a target), got {len(ids)}"
-        )
     return Streams(ids, batch_size, length, restart)
 
 
@@ -288,7 +297,13 @@ def draw(logits, temperature, rng):
     1
     """
     temperature = checks.number("temperature", temperature, minimum=0)
-    logits = np.asarray(logits, np.float64)
+    checks.rng(rng)
+    logits = checks.array("logits", logits).astype(np.float64)
+    if logits.ndim != 1 or logits.size == 0 or not np.isfinite(logits.max()):
+        raise ValueError(
+            "logits must be (V,), without NaN and with a largest one that is finite, got shape "
+            f"{logits.shape}; {checks.DIVERGED}"
+        )
     if temperature == 0:
         return int(np.argmax(logits))
     weights = np.exp((logits - logits.max()) / temperature)
@@ -314,9 +329,14 @@ class NGram:
     """
 
     def __init__(self, order, ids, size):
-        self.order = checks.size("order", order, minimum=0)
+        self.order = checks.size("order", order, minimum=0, maximum=62)
         self.size = checks.size("size", size)
-        ids = checks.token_ids("ids", ids, self.size)
+        if self.size**self.order > 2**62:
+            raise ValueError(
+                f"order and size must make at most 2**62 runs of symbols, got order {order} with "
+                f"size {size}; take a smaller order"
+            )
+        ids = self._checked(ids)
         self._counts = []
         for n in range(1, self.order + 1):
             grams, counts = np.unique(self._codes(ids, n), return_counts=True)
@@ -325,6 +345,12 @@ class NGram:
             )
             totals = np.add.reduceat(counts, first) if len(first) else counts
             self._counts.append((grams, counts, contexts, totals, seen))
+
+    def _checked(self, ids):
+        ids = checks.token_ids("ids", ids, self.size)
+        if ids.ndim != 1:
+            raise ValueError(f"ids must have one axis (T,), got shape {ids.shape}")
+        return ids
 
     def _codes(self, ids, n):
         """Each run of n tokens as one number: (len - n + 1,)."""
@@ -335,7 +361,7 @@ class NGram:
 
     def probabilities(self, ids):
         """The probability given to each token of ids (T,), from those before it in ids: (T,)."""
-        ids = checks.token_ids("ids", ids, self.size)
+        ids = self._checked(ids)
         p = np.full(len(ids), 1.0 / self.size)
         for n, (grams, counts, contexts, totals, seen) in enumerate(self._counts, start=1):
             codes = self._codes(ids, n)
@@ -349,7 +375,10 @@ class NGram:
 
     def loss(self, ids):
         """Mean of -log p over the tokens of ids, in nats for each character."""
-        return float(-np.log(self.probabilities(ids)).mean())
+        p = self.probabilities(ids)
+        if len(p) == 0:
+            raise ValueError("ids must hold at least one token to take the mean over, got none")
+        return float(-np.log(p).mean())
 
 
 def _lookup(keys, values, wanted):

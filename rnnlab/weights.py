@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from rnnlab import checks
+
 __all__ = ["check_weights", "prefixed"]
 
 
@@ -20,13 +22,16 @@ def check_weights(weights, present):
     Raises ValueError if a name is missing or unknown, a shape differs or a value is not finite;
     TypeError if a dtype differs.
     """
-    missing, unknown = sorted(present.keys() - weights.keys()), sorted(weights.keys() - present)
+    if not isinstance(weights, dict):
+        raise TypeError(f"weights must be a dict of arrays, got {type(weights).__name__}")
+    missing = sorted(present.keys() - weights.keys())
+    unknown = sorted(weights.keys() - present, key=str)
     if missing or unknown:
         raise ValueError(
             f"weights must hold exactly the names {sorted(present)}; "
             f"missing: {missing or 'none'}, unknown: {unknown or 'none'}"
         )
-    arrays = {name: np.asarray(weights[name]) for name in present}
+    arrays = {name: checks.array(f"weights[{name!r}]", weights[name]) for name in present}
     for name, array in arrays.items():
         want = present[name]
         if array.shape != want.shape:

@@ -5,10 +5,10 @@ import io
 import json
 import os
 import pickle
+import re
 import struct
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -26,10 +26,13 @@ BUILTINS = {"eval", "exec"}
 CALLS = {"read_pickle", "load_model", "load_weights_from_pickle", "unsafe_load", "full_load"}
 # The calls of a name ``load`` that are safe with this argument, and by default are not all.
 SAFE = {"torch": ("weights_only", True), "np": ("allow_pickle", False)}
-# Tests make the hostile files that are then refused; mutants.py runs our own source.
+# Tests make the hostile files that are then refused, and run our own text.
 ALLOWED = {
     ("tests/test_checkpoint.py", "import pickle"),
     ("tests/test_loading.py", "import pickle"),
+    ("tests/test_loading.py", "allow_pickle"),
+    ("tests/test_text.py", "eval"),  # of what repr() gives
+    ("tests/test_readme.py", "exec"),  # of the README's example
 }
 
 
@@ -75,10 +78,10 @@ def sources():
     for path in sorted(own):
         yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
     for path in sorted((ROOT / "chapters").glob("*.ipynb")):
-        cells = nbformat.read(path, as_version=4).cells
-        code = [cell.source for cell in cells if cell.cell_type == "code"]
-        lines = [line for line in "\n".join(code).splitlines() if not line.lstrip().startswith("%")]
-        yield path.relative_to(ROOT).as_posix(), "\n".join(lines)
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        code = re.sub(r"(?m)^( *)%.*", r"\1pass", "\n".join(code))  # IPython's own commands
+        yield path.relative_to(ROOT).as_posix(), code
 
 
 def test_nothing_in_the_repository_runs_code_that_stands_in_data():
@@ -142,7 +145,7 @@ def container(header, data=b"", length=None):
 
 def forged(arrays, about="{}"):
     """A file with any arrays and any text about them; its hash is right."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     digest = checkpoint._digest(arrays, about)
     metadata = {"format": checkpoint.FORMAT, "about": about, "sha256": digest}
     return safetensors.numpy.save(arrays, metadata)
@@ -235,10 +238,15 @@ def test_a_file_that_is_made_so_and_means_well_is_taken(tmp_path):
         ({"a//b": [1.0]}, {}, ValueError, "'a//b'"),
         ({"": [1.0]}, {}, ValueError, "printable"),
         ({"a\0": [1.0]}, {}, ValueError, "printable"),
-        ({1: [1.0]}, {}, TypeError, "must be a string, got int"),
-        ({"a": [1j]}, {}, TypeError, r"arrays\['a'\].*complex128"),
-        ({"a": [None]}, {}, TypeError, r"arrays\['a'\].*object"),
-        ({"a": np.ones(1, np.longdouble)}, {}, TypeError, "at most 8 bytes"),
+        ({1: [1.0]}, {}, TypeError, "must be strings, got int"),
+        ({"a": [1j]}, {}, TypeError, r"arrays\['a'\] must be an array of numbers"),
+        ({"a": [None]}, {}, TypeError, r"arrays\['a'\] must be an array of numbers"),
+        (
+            {"a": np.ones(1, np.longdouble)},
+            {},
+            TypeError,
+            r"got (longdouble|float128)",
+        ),
         ({}, {"a": np.nan}, ValueError, "JSON"),
         ({}, {"a": {1}}, TypeError, "JSON"),
     ],
@@ -292,7 +300,7 @@ def arrays_with(**new):
             if function is None:
                 del arrays[name]
             else:
-                arrays[name] = np.ascontiguousarray(function(arrays.get(name)))
+                arrays[name] = np.asarray(function(arrays.get(name)), order="C")
 
     return change
 
@@ -345,14 +353,19 @@ CHANGES = {
 }  # fmt: skip
 
 
+def test_what_is_forged_without_a_change_is_taken(run, tmp_path):
+    framework, (arrays, about) = run
+    path = tmp_path / "run.safetensors"
+    path.write_bytes(forged(arrays, json.dumps(about)))
+    assert len(lab(framework).fit(charlm(framework), DATA, steps=5, lr=0.01, resume=path)) == 5
+
+
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_hostile_checkpoint_is_refused_and_changes_nothing(what, run, tmp_path):
     framework, (arrays, about) = run
     m, path = lab(framework), tmp_path / "run.safetensors"
     arrays, about = dict(arrays), json.loads(json.dumps(about))
     change, words = CHANGES[what]
-    path.write_bytes(forged(arrays, json.dumps(about)))
-    m.fit(charlm(framework), DATA, steps=3, lr=0.01, resume=path)  # before, it is taken
     change(arrays, about)
     path.write_bytes(forged(arrays, json.dumps(about)))
     model = charlm(framework)

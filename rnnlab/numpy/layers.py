@@ -119,7 +119,9 @@ class RNN(Layer):
     """
 
     def __init__(self, cell, *, by_hand=True):
-        self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
+        self.cell = checks.instance(
+            "cell", cell, "step", "a cell such as LSTMCell(4, 2)", *checks.CELL
+        )
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
         self.by_hand = checks.flag("by_hand", by_hand)
 
@@ -400,6 +402,7 @@ def build(cell_class, input_size, hidden_size, num_layers, bidirectional, seed, 
     """The usual stacks, as ``torch.nn`` and Keras build them: see :func:`LSTM`."""
     num_layers = checks.size("num_layers", num_layers)
     bidirectional = checks.flag("bidirectional", bidirectional)
+    hidden_size = checks.size("hidden_size", hidden_size)
     width = hidden_size * 2 if bidirectional else hidden_size
     layers = []
     levels = init.children(seed, num_layers) if num_layers > 1 else [seed]
@@ -494,6 +497,15 @@ def GRU(
     return build(GRUCell, input_size, hidden_size, num_layers, bidirectional, seed, options)
 
 
+def weights_of(name, part):
+    """The weights of a cell, layer or model by dotted name, not copied; TypeError if it is none."""
+    wanted = "a cell, layer or model of rnnlab.numpy"
+    named = checks.instance(name, part, "named_weights", wanted).named_weights()
+    if not all(isinstance(weight, np.ndarray) for weight in named.values()):
+        raise TypeError(f"{name} must be {wanted}, got one of another notation")
+    return named
+
+
 def get_weights(layer):
     """A copy of all weights of a cell, layer or model: dict of NumPy arrays by dotted name.
 
@@ -504,7 +516,7 @@ def get_weights(layer):
     >>> {name: w.shape for name, w in get_weights(LSTM(4, 2)).items()}
     {'cell.W_x': (4, 8), 'cell.W_h': (2, 8), 'cell.b': (8,)}
     """
-    return {name: weight.copy() for name, weight in layer.named_weights().items()}
+    return {name: weight.copy() for name, weight in weights_of("layer", layer).items()}
 
 
 def set_weights(layer, weights):
@@ -521,6 +533,6 @@ def set_weights(layer, weights):
     >>> bool((get_weights(other)["cell.W_x"] == get_weights(one)["cell.W_x"]).all())
     True
     """
-    named = layer.named_weights()
+    named = weights_of("layer", layer)
     for name, value in check_weights(weights, get_weights(layer)).items():
         named[name][...] = value

@@ -38,7 +38,7 @@ def cross_entropy_back(logits, targets, mask=None):
 def _cross_entropy_parts(logits, targets, mask):
     """log softmax (..., C), one-hot targets (..., C) and the weight of each target (..., 1)."""
     logits = checks.array("logits", logits)
-    targets, mask = checks.class_loss(logits.shape, targets, mask)
+    targets, mask = checks.class_loss(logits.shape, logits.dtype.name, targets, mask)
     weight = _weight(mask, targets.shape, logits.dtype)
     logits = np.where(weight > 0, logits, logits.dtype.type(0))
     logits = logits - logits.max(axis=-1, keepdims=True)

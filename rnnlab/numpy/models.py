@@ -315,6 +315,7 @@ def sample(model, prompt, length, *, temperature=1.0, seed=0):
     >>> len(sample(model, "he", 10))
     10
     """
+    checks.model(model, "vocabulary", expected="a CharLM")
     length = checks.size("length", length, minimum=0)
     rng = init.generator(seed, "sample")
     ids = model.vocabulary.encode(checks.prompt(prompt))
@@ -341,10 +342,11 @@ def forecast(model, xs, steps):
     >>> tuple(forecast(model, np.zeros((3, 8, 1), "float32"), steps=5).shape)
     (3, 5, 1)
     """
+    checks.model(model, "features", "read", expected="a Forecaster")
     xs = checks.array("xs", xs)
+    steps = checks.size("steps", steps)
     answer, state = model(xs)
     checks.fed_back(model, xs.shape[1])
-    steps = checks.size("steps", steps)
     found = [answer[:, -1:] if model.read == "every" else answer]
     while sum(new.shape[1] for new in found) < steps:
         if model.read == "every":

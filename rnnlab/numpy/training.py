@@ -4,7 +4,7 @@ import numpy as np
 
 from rnnlab import checks, init
 from rnnlab.loop import Run, mean_loss, run_steps
-from rnnlab.numpy.layers import get_weights, set_weights
+from rnnlab.numpy.layers import get_weights, set_weights, weights_of
 from rnnlab.weights import prefixed
 
 __all__ = ["Adam", "clip_by_global_norm", "evaluate", "fit"]
@@ -25,7 +25,7 @@ class Adam:
 
     def __init__(self, model, *, beta1=0.9, beta2=0.999, eps=1e-8):
         self.beta1, self.beta2, self.eps = checks.adam(beta1, beta2, eps)
-        self.weights = model.named_weights()
+        self.weights = weights_of("model", model)
         self.m = {name: np.zeros_like(w) for name, w in self.weights.items()}
         self.v = {name: np.zeros_like(w) for name, w in self.weights.items()}
         self.step = 0
@@ -69,7 +69,10 @@ def clip_by_global_norm(grads, limit):
     >>> round(float(norm), 3), round(float(clipped["b"][0]), 3)
     (5.0, 0.8)
     """
-    grads = {name: checks.array(name, g) for name, g in grads.items()}
+    limit = checks.number("limit", limit, above=0)
+    named = checks.named_arrays("grads", grads).items()
+    grads = {name: checks.array(f"grads[{name!r}]", g) for name, g in named}
+    checks.floating_gradients({name: g.dtype.name for name, g in grads.items()})
     norm = np.sqrt(sum(np.sum(np.square(g)) for g in grads.values()))
     factor = min(1.0, limit / max(norm, 1e-12))
     return {name: g * g.dtype.type(factor) for name, g in grads.items()}, norm
@@ -129,6 +132,7 @@ def fit(
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
+    checks.model(model)
     adam, rng = Adam(model, beta2=beta2), init.generator(seed, "dropout")
 
     def advance(group, state, rates):
@@ -166,4 +170,5 @@ def evaluate(model, batches):
     >>> round(evaluate(model, [(xs, targets)]), 3)  # it knows nothing yet: log 2
     0.693
     """
+    checks.model(model)
     return mean_loss(model, model.loss, batches)

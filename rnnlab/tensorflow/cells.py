@@ -19,7 +19,10 @@ def split(x, parts):
 def tensor(name, value):
     """A tensor; NumPy arrays and lists are taken over as they are."""
     if tf.is_tensor(value) or isinstance(value, tf.Variable):
-        return tf.convert_to_tensor(value)
+        try:
+            return tf.convert_to_tensor(value)
+        except (ValueError, TypeError):
+            raise TypeError(f"{name} must be a tensor of numbers, not sparse or ragged") from None
     return tf.constant(checks.array(name, value))
 
 

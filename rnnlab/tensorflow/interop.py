@@ -107,6 +107,8 @@ def from_native(native):
     if type(native) is keras.Sequential:
         native = native.layers
     if isinstance(native, (list, tuple)):
+        if not native:
+            raise ValueError("native must hold at least one layer, got an empty list")
         checks.distinct("native", native)
         return Stack([layer_of(keras, f"native[{k}]", part) for k, part in enumerate(native)])
     if type(native) in cell_kinds(keras):

@@ -28,7 +28,7 @@ def cross_entropy(logits, targets, mask=None):
     """
     logits = tensor("logits", logits)
     if tf.executing_eagerly():  # while a graph is traced there are no values to look at
-        targets, mask = checks.class_loss(logits.shape, targets, mask)
+        targets, mask = checks.class_loss(logits.shape, logits.dtype.name, targets, mask)
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(*counted(mask, targets, logits))
     return tf.reduce_mean(nats)
 

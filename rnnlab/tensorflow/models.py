@@ -121,7 +121,8 @@ class Model(tf.Module):
         step (truncated backpropagation through time). rng: NumPy's generator, to draw what is
         dropped out; ``None``: nothing is.
         """
-        return self._gradients(*self.for_graph(batch, state), self._mask(len(batch.inputs), rng))
+        ready = self.for_graph(batch, state)
+        return self._gradients(*ready, self._mask(len(ready[0].inputs), rng))
 
     def _gradients(self, batch, counted, state, kept):
         """The gradients for a checked batch; it may run inside a graph."""
@@ -298,6 +299,7 @@ def sample(model, prompt, length, *, temperature=1.0, seed=0):
     >>> len(sample(model, "he", 10))
     10
     """
+    checks.model(model, "vocabulary", expected="a CharLM")
     length = checks.size("length", length, minimum=0)
     rng = init.generator(seed, "sample")
     ids = model.vocabulary.encode(checks.prompt(prompt))
@@ -324,10 +326,11 @@ def forecast(model, xs, steps):
     >>> tuple(forecast(model, np.zeros((3, 8, 1), "float32"), steps=5).shape)
     (3, 5, 1)
     """
+    checks.model(model, "features", "read", expected="a Forecaster")
     xs = tensor("xs", xs)
+    steps = checks.size("steps", steps)
     answer, state = model(xs)
     checks.fed_back(model, xs.shape[1])
-    steps = checks.size("steps", steps)
     found = [answer[:, -1:] if model.read == "every" else answer]
     while sum(new.shape[1] for new in found) < steps:
         if model.read == "every":

@@ -9,7 +9,8 @@ import tensorflow as tf
 from rnnlab import checks, init
 from rnnlab.loop import Run, mean_loss, run_steps
 from rnnlab.tensorflow import fused
-from rnnlab.tensorflow.layers import RNN, get_weights, set_weights
+from rnnlab.tensorflow.cells import tensor
+from rnnlab.tensorflow.layers import RNN, get_weights, set_weights, weights_of
 from rnnlab.weights import prefixed
 
 __all__ = ["Adam", "clip_by_global_norm", "evaluate", "fit"]
@@ -33,7 +34,7 @@ class Adam:
 
     def __init__(self, model, *, beta1=0.9, beta2=0.999, eps=1e-8):
         self.beta1, self.beta2, self.eps = checks.adam(beta1, beta2, eps)
-        self.weights = model.named_weights()
+        self.weights = weights_of("model", model)
         self.m = {name: tf.Variable(tf.zeros_like(w)) for name, w in self.weights.items()}
         self.v = {name: tf.Variable(tf.zeros_like(w)) for name, w in self.weights.items()}
         self.step = tf.Variable(0, dtype=tf.int64)
@@ -93,6 +94,10 @@ def clip_by_global_norm(grads, limit):
     >>> round(float(norm), 3), round(float(clipped["b"][0]), 3)
     (5.0, 0.8)
     """
+    limit = checks.number("limit", limit, above=0)
+    named = checks.named_arrays("grads", grads).items()
+    grads = {name: tensor(f"grads[{name!r}]", g) for name, g in named}
+    checks.floating_gradients({name: g.dtype.name for name, g in grads.items()})
     clipped, norm = tf.clip_by_global_norm(list(grads.values()), limit)
     return dict(zip(grads, clipped, strict=True)), norm
 
@@ -151,6 +156,7 @@ def fit(
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
+    checks.model(model)
     adam, rng = Adam(model, beta2=beta2), init.generator(seed, "dropout")
 
     def one_step(batch, counted, state, kept, rate):
@@ -256,6 +262,7 @@ def evaluate(model, batches):
     >>> round(evaluate(model, [(xs, targets)]), 3)  # it knows nothing yet: log 2
     0.693
     """
+    checks.model(model, "_loss", "for_graph")
     compiled = graph(model._loss)
 
     def loss(batch, state):

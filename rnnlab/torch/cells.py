@@ -3,6 +3,7 @@
 Shapes: B rows in a batch, I input features, H units (the hidden size), G gates.
 """
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -20,13 +21,20 @@ def split(x, parts):
 def tensor(name, value, like=None):
     """A tensor on the device of ``like``; NumPy arrays and lists are taken over as they are."""
     if isinstance(value, torch.Tensor):
+        if value.layout != torch.strided or value.device.type == "meta":
+            raise TypeError(f"{name} must be a tensor of numbers, not sparse and not on 'meta'")
         return value
-    return torch.tensor(checks.array(name, value), device=None if like is None else like.device)
+    array = np.asarray(checks.array(name, value), order="C")  # PyTorch has no negative strides
+    try:
+        return torch.tensor(array, device=None if like is None else like.device)
+    except TypeError:
+        raise TypeError(f"{name} must be numbers that PyTorch has, got {array.dtype}") from None
 
 
 def to_numpy(value):
     """A tensor's numbers as an array; anything else as it is."""
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    usable = isinstance(value, torch.Tensor) and value.dtype != torch.bfloat16
+    return tensor("a tensor", value).detach().cpu().numpy() if usable else value
 
 
 def dtype_name(x):

@@ -113,7 +113,9 @@ class RNN(Layer):
 
     def __init__(self, cell, *, by_hand=True):
         super().__init__()
-        self.cell = checks.instance("cell", cell, "step", "a cell such as LSTMCell(4, 2)")
+        self.cell = checks.instance(
+            "cell", cell, "step", "a cell such as LSTMCell(4, 2)", *checks.CELL
+        )
         self.input_size, self.output_size = cell.input_size, cell.hidden_size
         self.by_hand = checks.flag("by_hand", by_hand)
 
@@ -293,6 +295,7 @@ def build(cell_class, input_size, hidden_size, num_layers, bidirectional, seed, 
     """The usual stacks, as ``torch.nn`` and Keras build them: see :func:`LSTM`."""
     num_layers = checks.size("num_layers", num_layers)
     bidirectional = checks.flag("bidirectional", bidirectional)
+    hidden_size = checks.size("hidden_size", hidden_size)
     width = hidden_size * 2 if bidirectional else hidden_size
     layers = []
     levels = init.children(seed, num_layers) if num_layers > 1 else [seed]
@@ -387,6 +390,15 @@ def GRU(
     return build(GRUCell, input_size, hidden_size, num_layers, bidirectional, seed, options)
 
 
+def weights_of(name, part):
+    """The weights of a cell, layer or model by dotted name, not copied; TypeError if it is none."""
+    wanted = "a cell, layer or model of rnnlab.torch"
+    if not isinstance(part, nn.Module):
+        checks.instance(name, part, "named_parameters", wanted)
+        raise TypeError(f"{name} must be {wanted}, got one of another notation")
+    return dict(part.named_parameters())
+
+
 def get_weights(layer):
     """A copy of all weights of a cell, layer or model: dict of NumPy arrays by dotted name.
 
@@ -397,7 +409,7 @@ def get_weights(layer):
     >>> {name: w.shape for name, w in get_weights(LSTM(4, 2)).items()}
     {'cell.W_x': (4, 8), 'cell.W_h': (2, 8), 'cell.b': (8,)}
     """
-    return {name: w.detach().cpu().numpy().copy() for name, w in layer.named_parameters()}
+    return {name: w.detach().cpu().numpy().copy() for name, w in weights_of("layer", layer).items()}
 
 
 def set_weights(layer, weights):
@@ -414,7 +426,7 @@ def set_weights(layer, weights):
     >>> bool((get_weights(other)["cell.W_x"] == get_weights(one)["cell.W_x"]).all())
     True
     """
-    named = dict(layer.named_parameters())
+    named = weights_of("layer", layer)
     with torch.no_grad():
         for name, value in check_weights(weights, get_weights(layer)).items():
             named[name].copy_(torch.from_numpy(value))

@@ -28,7 +28,9 @@ def cross_entropy(logits, targets, mask=None):
     0.693
     """
     logits = tensor("logits", logits)
-    targets, mask = checks.class_loss(logits.shape, to_numpy(targets), to_numpy(mask))
+    targets, mask = checks.class_loss(
+        logits.shape, dtype_name(logits), to_numpy(targets), to_numpy(mask)
+    )
     targets = torch.from_numpy(targets).to(logits.device)
     if mask is None:
         return nn.functional.cross_entropy(logits.flatten(0, -2), targets.flatten())

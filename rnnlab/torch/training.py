@@ -5,8 +5,8 @@ import torch
 
 from rnnlab import checks, init
 from rnnlab.loop import Run, mean_loss, run_steps
-from rnnlab.torch.cells import tensor, to_numpy
-from rnnlab.torch.layers import get_weights, set_weights
+from rnnlab.torch.cells import dtype_name, tensor, to_numpy
+from rnnlab.torch.layers import get_weights, set_weights, weights_of
 
 __all__ = ["Adam", "clip_by_global_norm", "evaluate", "fit"]
 
@@ -26,7 +26,7 @@ class Adam:
 
     def __init__(self, model, *, beta1=0.9, beta2=0.999, eps=1e-8):
         beta1, beta2, eps = checks.adam(beta1, beta2, eps)
-        self.weights = dict(model.named_parameters())
+        self.weights = weights_of("model", model)
         # Fused: one operation goes through all numbers of a weight once.
         self.adam = torch.optim.Adam(
             self.weights.values(), betas=(beta1, beta2), eps=eps, fused=True
@@ -77,7 +77,10 @@ def clip_by_global_norm(grads, limit):
     >>> round(float(norm), 3), round(float(clipped["b"][0]), 3)
     (5.0, 0.8)
     """
-    grads = {name: tensor(name, g) for name, g in grads.items()}
+    limit = checks.number("limit", limit, above=0)
+    named = checks.named_arrays("grads", grads).items()
+    grads = {name: tensor(f"grads[{name!r}]", g) for name, g in named}
+    checks.floating_gradients({name: dtype_name(g) for name, g in grads.items()})
     norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in grads.values()]))
     factor = (limit / norm.clamp(min=1e-12)).clamp(max=1.0)
     return {name: g * factor for name, g in grads.items()}, norm
@@ -137,6 +140,7 @@ def fit(
     >>> bool(losses[-1] < 0.1 < losses[0])
     True
     """
+    checks.model(model)
     adam, rng = Adam(model, beta2=beta2), init.generator(seed, "dropout")
 
     def advance(group, state, rates):
@@ -175,4 +179,5 @@ def evaluate(model, batches):
     >>> round(evaluate(model, [(xs, targets)]), 3)  # it knows nothing yet: log 2
     0.693
     """
+    checks.model(model)
     return mean_loss(model, model.loss, batches)
