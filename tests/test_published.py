@@ -124,6 +124,7 @@ def test_title_description_and_card(pages, descriptions, folder, name):
     page = pages[name]
     meta = {m.get("property") or m.get("name"): m["content"] for m in page.select("meta[content]")}
     title = page.select_one("article h1").get_text().removesuffix("#")
+    title = title.replace("\u00a0", " ")  # a space that holds, in "TensorFlow 1"
     assert page.title.get_text() == f"{title} — {CONFIG['title']}"
     assert meta["og:title"] == title
     assert meta["og:site_name"] == CONFIG["title"]
