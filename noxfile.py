@@ -31,6 +31,7 @@ SETS = {
         "pooch": "1.8.0",
         "safetensors": "0.4.3",
         "tqdm": "4.66.0",
+        "numba": "0.61.0",
         "pyparsing": "3.1.0",  # matplotlib's; with one from this year it warns at its import
     },
     # Half way: the first NumPy 2, and what was new when most had moved to it.
@@ -43,6 +44,7 @@ SETS = {
         "pooch": "1.8.2",
         "safetensors": "0.5.3",
         "tqdm": "4.67.1",
+        "numba": "0.61.2",
         "pyparsing": "3.2.0",
     },
     # The newest of November 2026. requirements.txt may lag behind, as pages show figures of it.
@@ -56,6 +58,7 @@ SETS = {
         "pooch": "1.9.0",
         "safetensors": "0.8.0",
         "tqdm": "4.70.1",
+        "numba": "0.68.1",
     },
 }
 # Whatever is the newest on the day: what next week's readers get. It runs when it is asked for.

@@ -186,6 +186,20 @@ def numpy_contestants(shape):
     }, products(shape, np.matmul)
 
 
+def uncompiled(way):
+    """The way without :mod:`rnnlab.kernels`, as where numba is not installed."""
+    from rnnlab import compiled
+
+    def once():
+        kernels, compiled.kernels = compiled.kernels, lambda: None
+        try:
+            return way()
+        finally:
+            compiled.kernels = kernels
+
+    return once
+
+
 def torch_contestants(shape):
     import torch
 
@@ -252,7 +266,8 @@ def torch_contestants(shape):
         "gate by gate": both_ways(gate_by_gate, [w for four in by_gate for w in four]),
         "one product for the gates": both_ways(one_product, own),
         "the input first": both_ways(lambda xs: loop(xs)[0], own),
-        "rnnlab: back by hand": both_ways(lambda xs: whole(xs)[0], own),
+        "rnnlab: back by hand": uncompiled(both_ways(lambda xs: whole(xs)[0], own)),
+        "rnnlab: compiled by numba": both_ways(lambda xs: whole(xs)[0], own),
         "torch.nn.LSTM": both_ways(native_ys, theirs),
     }, alone
 
