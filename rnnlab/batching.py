@@ -3,7 +3,6 @@
 NumPy only; the three notations share it. Shapes: B rows in a batch, T steps, N rows in all.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -111,8 +110,7 @@ def endless(batches):
     >>> [batch.inputs for batch in islice(endless([one, two]), 3)]
     [[[0]], [[1]], [[0]]]
     """
-    if not isinstance(batches, Iterable):
-        raise TypeError(f"batches must be iterable, got {type(batches).__name__}")
+    checks.iterable("batches", batches)
     k = 0
     while True:
         empty = True
@@ -139,8 +137,9 @@ def pad(rows, *, value=0):
     >>> padded.tolist(), lengths.tolist()
     ([[0, 1, 2], [3, 0, 0]], [3, 1])
     """
-    if isinstance(rows, str) or not isinstance(rows, Iterable):
-        raise TypeError(f"rows must be a list of sequences, got {type(rows).__name__}")
+    if isinstance(rows, str):
+        raise TypeError("rows must be a list of sequences, got str")
+    checks.iterable("rows", rows, "a list of sequences")
     found = []
     for b, row in enumerate(rows):
         row = checks.array(f"rows[{b}]", row)

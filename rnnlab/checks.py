@@ -377,6 +377,15 @@ def model(value, *attributes, expected=MODEL):
     return instance("model", value, "layer", expected, "gradients", "loss", *attributes)
 
 
+def iterable(name, value, expected="iterable"):
+    """Return what can be gone through; TypeError otherwise, as for an array without axes."""
+    try:
+        iter(value)
+    except TypeError:
+        raise TypeError(f"{name} must be {expected}, got {type(value).__name__}") from None
+    return value
+
+
 def function(name, value, form):
     """Return what can be called; TypeError otherwise."""
     if not callable(value):

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-from collections.abc import Iterable
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -278,9 +277,7 @@ def _form(batch):
 def mean_loss(model, loss, batches):
     """The mean over all targets of ``loss(batch, state) -> loss, state``, one pass through."""
     total, seen, state = 0.0, 0, None
-    if not isinstance(batches, Iterable):
-        raise TypeError(f"batches must be iterable, got {type(batches).__name__}")
-    for batch in map(as_batch, batches):
+    for batch in map(as_batch, checks.iterable("batches", batches)):
         if batch.carry:
             checks.can_carry(model.layer)
         found, state = loss(batch, state if batch.carry else None)

@@ -163,7 +163,7 @@ class Scaler:
             )
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = train.mean(axis=0), train.std(axis=0)
-        if not (np.isfinite(mean) & np.isfinite(scale) & (scale > 0)).all():
+        if not (np.isfinite(mean) & np.isfinite(scale)).all():
             raise ValueError("train must hold numbers whose squares float64 can hold; scale them")
         return cls(mean, scale)
 

@@ -54,7 +54,7 @@ class Vocabulary:
         if len(symbols) == 0:
             raise ValueError("symbols of a vocabulary must be at least one character, got none")
         if unknown is not None and (not isinstance(unknown, str) or len(unknown) != 1):
-            raise ValueError(f"unknown must be one character or None, got {unknown!r}")
+            raise ValueError(f"unknown must be None or one character, got {unknown!r}")
         for symbol in symbols:
             if not isinstance(symbol, str) or len(symbol) != 1:
                 raise ValueError(f"each of the symbols must be one character, got {symbol!r}")

@@ -9,6 +9,7 @@ are called in its signature; RIGHT has a good value for each name. Some of them 
 """
 
 import argparse
+import atexit
 import datetime
 import decimal
 import fractions
@@ -18,6 +19,7 @@ import itertools
 import os
 import pathlib
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -48,6 +50,7 @@ UNCHECKED = {
 }  # fmt: skip
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
 # Good values: functions of the notation, by the name of an argument, or of a function and an
@@ -669,9 +672,11 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 10**6)
     options = parser.parse_args()
     # Some gigabytes more than the frameworks have: an absurd size fails, and the machine does not.
-    pages = int(pathlib.Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + 6 * 2**30
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    memory = pathlib.Path("/proc/self/statm")
+    if memory.exists():  # on Linux
+        pages = int(memory.read_text().split()[0])
+        limit = pages * resource.getpagesize() + 6 * 2**30
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     end = time.monotonic() + 60 * options.minutes
     found, counts = {}, Counter()
     jobs = [t for t in targets() if t.parameters and options.only in t.name]

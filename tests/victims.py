@@ -242,5 +242,7 @@ def notebook(path):
 
 
 if __name__ == "__main__":
+    # Whoever runs the tests in the background of a shell has Ctrl-C ignored, and so have children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     name, path, *arguments = sys.argv[1:]
     globals()[name](Path(path), *arguments)

@@ -75,7 +75,12 @@ class Cell(tf.Module):
 
     def initial_state(self, batch_size):
         """The state before the first step: zeros (B, H)."""
-        if not tf.is_tensor(batch_size):  # a tensor while TensorFlow traces a graph
+        if tf.is_tensor(batch_size):  # as while TensorFlow traces a graph
+            if batch_size.shape.rank not in (0, None) or not batch_size.dtype.is_integer:
+                raise TypeError(f"batch_size must be a single whole number, got {batch_size!r}")
+            if isinstance(batch_size, tf.Tensor) and tf.executing_eagerly():
+                batch_size = int(batch_size)
+        if not tf.is_tensor(batch_size):
             batch_size = checks.size("batch_size", batch_size, minimum=0)
         return tf.zeros((batch_size, self.hidden_size), self.dtype)
 
