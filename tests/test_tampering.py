@@ -277,14 +277,16 @@ def failures(notebook, folder):
 
 
 def test_nbval_passes_what_is_untouched(small, tmp_path):
-    assert failures(small, tmp_path) == {}
+    found = failures(small, tmp_path)
+    assert not found, "\n".join(found.values())
 
 
 def test_nbval_passes_a_last_digit_in_a_figure_which_the_signature_guards(small, tmp_path):
     notebook = copy.deepcopy(small)
     cell = notebook.cells[list(CELLS).index("number near")]
     cell.source = cell.source.replace("0.12", "0.13")
-    assert failures(notebook, tmp_path) == {}
+    found = failures(notebook, tmp_path)
+    assert not found, "\n".join(found.values())
 
 
 def test_nbval_notices_each_tampering(small, tmp_path):
