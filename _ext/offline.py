@@ -22,7 +22,8 @@ from sphinx.util import logging
 logger = logging.getLogger(__name__)
 
 UNCOLOURED = (Name, Punctuation, Whitespace)
-NEEDED_AT_ONCE = "documentation_options.js"  # scripts in the page's own text set values in it
+# Scripts in the page's own text set values in the first; the second holds a font that sets heights.
+NEEDED_AT_ONCE = ("documentation_options.js", "math.js")
 
 ASKS_FOR_WIDTHS = r'\["pre","\.nboutput > \.output_area"[^\]]*'
 
@@ -38,7 +39,7 @@ def name_of(file):
 
 def deferred(script):
     """The script, to be run when the page is read. A copy, for all pages share the original."""
-    if not name_of(script) or NEEDED_AT_ONCE in name_of(script):
+    if not name_of(script) or any(name in name_of(script) for name in NEEDED_AT_ONCE):
         return script
     attributes = {**script.attributes, "defer": "defer"}
     return type(script)(script.filename, priority=script.priority, **attributes)

@@ -7,6 +7,7 @@ it for screen readers. TeX that MathJax does not understand is a warning, and so
 with ``-W``.
 """
 
+import base64
 import html
 import json
 from contextlib import suppress
@@ -28,6 +29,14 @@ PARTS = ["loader", "core", "adaptors/liteDOM", "input/tex", "output/chtml", f"{F
 PARTS += ["a11y/assistive-mml"]
 PACKAGES = ["base", "ams", "newcommand"]
 STYLES = "math.css"
+# Boxes around characters take their height from MathJax's first font, in which all heights are
+# zero. Until it has come they are taller, and then the page moves. A style can only ask for a font,
+# and has it a moment later; a script that holds it has it there before the page is first drawn.
+FIRST = "MathJax_Zero.woff"
+FIRST_SCRIPT = "math.js"
+HAVE_FIRST = """const bytes = Uint8Array.from(atob('%s'), byte => byte.charCodeAt(0));
+document.fonts.add(new FontFace('MJXFIRST', bytes));
+"""
 
 # ``convert`` and ``styles`` answer in JSON: QuickJS joins long strings late, and its wrapper cannot
 # hand over one that is not joined yet.
@@ -52,6 +61,10 @@ function styles() {
     return JSON.stringify(adaptor.textContent(output.styleSheet(page)));
 }
 """
+
+
+def first_font():
+    return base64.b64encode((MATHJAX / FONTS / "woff-v2" / FIRST).read_bytes()).decode()
 
 
 class Typesetter:
@@ -85,7 +98,15 @@ class Typesetter:
 
     def styles(self):
         """The CSS that the formulas made so far need."""
-        return self.call("styles")
+        css = self.call("styles")
+        # Chromium asks for a font when those before it are there: the first one is no file.
+        for old, new in [
+            ("font-family: MJXZERO,", "font-family: MJXFIRST, MJXZERO,"),
+            (f"mathjax/{FIRST}", f"data:font/woff;base64,{first_font()}"),
+        ]:
+            assert old in css, f"MathJax's styles have no {old}"
+            css = css.replace(old, new)
+        return css
 
 
 typeset = Typesetter()
@@ -145,6 +166,7 @@ def write_styles(app, env):
     static = Path(app.outdir) / "_static"
     copy_asset(MATHJAX / FONTS / "woff-v2", static / "mathjax")
     (static / STYLES).write_text(typeset.styles(), encoding="utf-8")
+    (static / FIRST_SCRIPT).write_text(HAVE_FIRST % first_font(), encoding="utf-8")
 
 
 def setup(app):
@@ -152,5 +174,6 @@ def setup(app):
     app.connect("config-inited", choose_renderer)
     app.connect("env-updated", write_styles)
     app.add_css_file(STYLES)
+    app.add_js_file(FIRST_SCRIPT)
     # Not parallel_write_safe: the pages share one MathJax.
     return {"parallel_read_safe": True, "parallel_write_safe": False}

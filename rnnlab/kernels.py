@@ -22,6 +22,10 @@ from numba.extending import overload
 __all__ = ["gru", "gru_back", "lstm", "lstm_back", "rnn", "rnn_back"]
 
 
+I, F, G, O = 0, 1, 2, 3  # the gates of an LSTM, in their order
+R, Z, N = 0, 1, 2  # those of a GRU
+
+
 def compiled(function):
     """Compile at the first call, and keep the machine code on disk where there is a place."""
     # "contract": x y + z may be rounded once. No other liberty is taken with the arithmetic.
@@ -66,144 +70,163 @@ def _tanh_of(x):
 
 
 @compiled
-def activate(u, sums, b, slope, shift):
-    """u = shift + slope tanh(slope (u + sums + b)): 1 and 0 give tanh, a half and a half σ."""
-    for j in range(len(u)):
-        u[j] = shift + slope * tanh(slope * (u[j] + sums[j] + b[j]))
+def by_gate(x, H):
+    """The same numbers with an axis for the gates: (..., G*H) -> (..., G, H)."""
+    return x.reshape((*x.shape[:-1], x.shape[-1] // H, H))
 
 
 @compiled
-def multiply(x, W, out):
-    """out = x W, for one row; eight rows of W at a time."""
-    K = len(x)
+def activate(u, sums, b, t, k, g, slope, shift):
+    """u = shift + slope tanh(slope (u + sums + b)), for gate g of row k at step t: slope 1 and
+    shift 0 give tanh, a half and a half σ."""
+    for j in range(u.shape[3]):
+        u[t, k, g, j] = shift + slope * tanh(slope * (u[t, k, g, j] + sums[k, g, j] + b[g, j]))
+
+
+@compiled
+def multiply(x, t, k, W, out):
+    """Row k of out = row k at step t of x, times W; eight rows of W at a time."""
+    K, M = W.shape
     whole = K - K % 8
-    out[:] = 0
-    for k in range(0, whole, 8):
-        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-        x4, x5, x6, x7 = x[k + 4], x[k + 5], x[k + 6], x[k + 7]
-        w0, w1, w2, w3 = W[k], W[k + 1], W[k + 2], W[k + 3]
-        w4, w5, w6, w7 = W[k + 4], W[k + 5], W[k + 6], W[k + 7]
-        for j in range(len(out)):
-            one = x0 * w0[j] + x1 * w1[j] + x2 * w2[j] + x3 * w3[j]
-            other = x4 * w4[j] + x5 * w5[j] + x6 * w6[j] + x7 * w7[j]
-            out[j] += one + other
-    for k in range(whole, K):
-        w = W[k]
-        for j in range(len(out)):
-            out[j] += x[k] * w[j]
+    for j in range(M):
+        out[k, j] = 0
+    for i in range(0, whole, 8):
+        x0, x1, x2, x3 = x[t, k, i], x[t, k, i + 1], x[t, k, i + 2], x[t, k, i + 3]
+        x4, x5, x6, x7 = x[t, k, i + 4], x[t, k, i + 5], x[t, k, i + 6], x[t, k, i + 7]
+        for j in range(M):
+            one = x0 * W[i, j] + x1 * W[i + 1, j] + x2 * W[i + 2, j] + x3 * W[i + 3, j]
+            other = x4 * W[i + 4, j] + x5 * W[i + 5, j] + x6 * W[i + 6, j] + x7 * W[i + 7, j]
+            out[k, j] += one + other
+    for i in range(whole, K):
+        for j in range(M):
+            out[k, j] += x[t, k, i] * W[i, j]
 
 
 @compiled
-def add(x, total):
-    for j in range(len(total)):
-        total[j] += x[j]
+def add(x, t, k, total):
+    """Add row k at step t to the sums of that step."""
+    for j in range(x.shape[2]):  # total may be wider
+        total[t, j] += x[t, k, j]
 
 
 @compiled
-def arriving(dh, kept, dy):
+def arriving(dh, kept, dys, t, k):
     """dh, the gradient of a state: what came through the product, past it, and from outside."""
-    for j in range(len(dh)):
-        dh[j] += kept[j] + dy[j]
+    for j in range(dh.shape[1]):
+        dh[k, j] += kept[k, j] + dys[k, t, j]
 
 
 @compiled
-def pass_by(dh, kept, da):
+def pass_by(dh, kept, da, t, k):
     """Back through padding: nothing was written, the state was kept."""
-    kept[:] = dh
-    da[:] = 0
+    for j in range(dh.shape[1]):
+        kept[k, j] = dh[k, j]
+    for j in range(da.shape[2]):
+        da[t, k, j] = 0
+
+
+@compiled
+def keep(states, t, k):
+    """Ahead through padding: the state after the step is the one before it."""
+    for j in range(states.shape[2]):
+        states[t + 1, k, j] = states[t, k, j]
 
 
 @compiled
 def rnn(a, sums, b, hs, valid, W_h, start, end):
     """h = tanh(a + h W_h + b) for the steps from start to end; a is overwritten."""
+    H = hs.shape[2]
+    u, s, bias = by_gate(a, H), by_gate(sums, H), by_gate(b, H)
     one, zero = a.dtype.type(1), a.dtype.type(0)
     for t in range(start, end):
         for k in range(a.shape[1]):
             if len(valid) > 0 and not valid[t, k]:
-                hs[t + 1, k] = hs[t, k]
+                keep(hs, t, k)
                 continue
             if len(W_h) > 0:
-                multiply(hs[t, k], W_h, sums[k])
-            u = a[t, k]
-            activate(u, sums[k], b, one, zero)
-            hs[t + 1, k] = u
+                multiply(hs, t, k, W_h, sums)
+            activate(u, s, bias, t, k, 0, one, zero)
+            for j in range(H):
+                hs[t + 1, k, j] = a[t, k, j]
 
 
 @compiled
 def rnn_back(dh, kept, dys, hs, da, db, valid, W_hT, start, end):
     """From the last of the steps to the first: da, and db (T, H), its sums over the rows."""
+    H = dh.shape[1]
     one = da.dtype.type(1)
     for t in range(end - 1, start - 1, -1):
         for k in range(da.shape[1]):
-            d, h, out = dh[k], hs[t + 1, k], da[t, k]
-            arriving(d, kept[k], dys[k, t])
+            arriving(dh, kept, dys, t, k)
             if len(valid) > 0 and not valid[t, k]:
-                pass_by(d, kept[k], out)
+                pass_by(dh, kept, da, t, k)
             else:
-                kept[k] = 0
-                for j in range(len(d)):
-                    out[j] = d[j] * (one - h[j] * h[j])
-                add(out, db[t])
+                for j in range(H):
+                    kept[k, j] = 0
+                for j in range(H):
+                    h = hs[t + 1, k, j]
+                    da[t, k, j] = dh[k, j] * (one - h * h)
+                add(da, t, k, db)
             if len(W_hT) > 0:
-                multiply(out, W_hT, d)
+                multiply(da, t, k, W_hT, dh)
 
 
 @compiled
 def lstm(gates, sums, b, hs, cs, valid, W_h, start, end):
     """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c'); gates is a, overwritten by the gates."""
     H = hs.shape[2]
+    u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
     for t in range(start, end):
         for k in range(gates.shape[1]):
-            h, c, old = hs[t + 1, k], cs[t + 1, k], cs[t, k]
             if len(valid) > 0 and not valid[t, k]:
-                h[:], c[:] = hs[t, k], old
+                keep(hs, t, k)
+                keep(cs, t, k)
                 continue
-            u, s = gates[t, k], sums[k]
             if len(W_h) > 0:
-                multiply(hs[t, k], W_h, s)
-            i, f, g, o = u[:H], u[H : 2 * H], u[2 * H : 3 * H], u[3 * H :]
-            activate(u[: 2 * H], s, b, half, half)
-            activate(g, s[2 * H :], b[2 * H :], one, zero)
-            activate(o, s[3 * H :], b[3 * H :], half, half)
+                multiply(hs, t, k, W_h, sums)
+            activate(u, s, bias, t, k, I, half, half)
+            activate(u, s, bias, t, k, F, half, half)
+            activate(u, s, bias, t, k, G, one, zero)
+            activate(u, s, bias, t, k, O, half, half)
             for j in range(H):
-                c[j] = f[j] * old[j] + i[j] * g[j]
+                cs[t + 1, k, j] = u[t, k, F, j] * cs[t, k, j] + u[t, k, I, j] * u[t, k, G, j]
             for j in range(H):
-                h[j] = o[j] * tanh(c[j])
+                hs[t + 1, k, j] = u[t, k, O, j] * tanh(cs[t + 1, k, j])
 
 
 @compiled
 def lstm_back(dh, dc, kept, dys, gates, cs, da, db, valid, W_hT, start, end):
     """From the last of the steps to the first: da, and db (T, 4H), its sums over the rows."""
     H = dh.shape[1]
+    u, du = by_gate(gates, H), by_gate(da, H)
     one = da.dtype.type(1)
     for t in range(end - 1, start - 1, -1):
         for k in range(da.shape[1]):
-            d, e, out = dh[k], dc[k], da[t, k]
-            arriving(d, kept[k], dys[k, t])
+            arriving(dh, kept, dys, t, k)
             if len(valid) > 0 and not valid[t, k]:
-                pass_by(d, kept[k], out)
+                pass_by(dh, kept, da, t, k)
             else:
-                kept[k] = 0
-                u, c, old = gates[t, k], cs[t + 1, k], cs[t, k]
-                i, f, g, o = u[:H], u[H : 2 * H], u[2 * H : 3 * H], u[3 * H :]
-                by_i, by_f, by_g = out[:H], out[H : 2 * H], out[2 * H : 3 * H]
-                by_o = out[3 * H :]
                 for j in range(H):
-                    shown = tanh(c[j])
-                    e[j] += d[j] * o[j] * (one - shown * shown)
-                    by_o[j] = d[j] * shown * o[j] * (one - o[j])
+                    kept[k, j] = 0
                 for j in range(H):
-                    by_i[j] = e[j] * g[j] * i[j] * (one - i[j])
+                    shown, o = tanh(cs[t + 1, k, j]), u[t, k, O, j]
+                    dc[k, j] += dh[k, j] * o * (one - shown * shown)
+                    du[t, k, O, j] = dh[k, j] * shown * o * (one - o)
                 for j in range(H):
-                    by_f[j] = e[j] * old[j] * f[j] * (one - f[j])
+                    i = u[t, k, I, j]
+                    du[t, k, I, j] = dc[k, j] * u[t, k, G, j] * i * (one - i)
                 for j in range(H):
-                    by_g[j] = e[j] * i[j] * (one - g[j] * g[j])
+                    f = u[t, k, F, j]
+                    du[t, k, F, j] = dc[k, j] * cs[t, k, j] * f * (one - f)
                 for j in range(H):
-                    e[j] *= f[j]
-                add(out, db[t])
+                    g = u[t, k, G, j]
+                    du[t, k, G, j] = dc[k, j] * u[t, k, I, j] * (one - g * g)
+                for j in range(H):
+                    dc[k, j] *= u[t, k, F, j]
+                add(da, t, k, db)
             if len(W_hT) > 0:
-                multiply(out, W_hT, d)
+                multiply(da, t, k, W_hT, dh)
 
 
 @compiled
@@ -213,25 +236,25 @@ def gru(gates, sums, b, b_hn, hs, through, valid, W_h, start, end):
     through (T, B, H): what r is multiplied with, for the way back.
     """
     H = hs.shape[2]
+    u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
     for t in range(start, end):
         for k in range(gates.shape[1]):
-            h, new = hs[t, k], hs[t + 1, k]
             if len(valid) > 0 and not valid[t, k]:
-                new[:] = h
+                keep(hs, t, k)
                 continue
-            u, s, v = gates[t, k], sums[k], through[t, k]
             if len(W_h) > 0:
-                multiply(h, W_h, s)
-            r, z, n, s_n = u[:H], u[H : 2 * H], u[2 * H :], s[2 * H :]
-            activate(u[: 2 * H], s, b, half, half)
+                multiply(hs, t, k, W_h, sums)
+            activate(u, s, bias, t, k, R, half, half)
+            activate(u, s, bias, t, k, Z, half, half)
             for j in range(H):
-                v[j] = s_n[j] + b_hn[j]
+                through[t, k, j] = s[k, N, j] + b_hn[j]
             for j in range(H):
-                s_n[j] = r[j] * v[j]
-            activate(n, s_n, b[2 * H :], one, zero)
+                s[k, N, j] = u[t, k, R, j] * through[t, k, j]
+            activate(u, s, bias, t, k, N, one, zero)
             for j in range(H):
-                new[j] = n[j] + z[j] * (h[j] - n[j])
+                n, h = u[t, k, N, j], hs[t, k, j]
+                hs[t + 1, k, j] = n + u[t, k, Z, j] * (h - n)
 
 
 @compiled
@@ -242,29 +265,31 @@ def gru_back(dh, kept, dys, gates, hs, through, dv, da_n, db, valid, W_hT, start
     a. db (T, 4H): the sums of both over the rows.
     """
     H = dh.shape[1]
+    u, dw, by_part = by_gate(gates, H), by_gate(dv, H), by_gate(db, H)
     one = dv.dtype.type(1)
     for t in range(end - 1, start - 1, -1):
         for k in range(dv.shape[1]):
-            d, keep, out, by_n = dh[k], kept[k], dv[t, k], da_n[t, k]
-            arriving(d, keep, dys[k, t])
+            arriving(dh, kept, dys, t, k)
             if len(valid) > 0 and not valid[t, k]:
-                pass_by(d, keep, out)
-                by_n[:] = 0
+                pass_by(dh, kept, dv, t, k)
+                for j in range(H):
+                    da_n[t, k, j] = 0
             else:
-                u, h, v = gates[t, k], hs[t, k], through[t, k]
-                r, z, n = u[:H], u[H : 2 * H], u[2 * H :]
-                by_r, by_z, by_v = out[:H], out[H : 2 * H], out[2 * H :]
                 for j in range(H):
-                    keep[j] = d[j] * z[j]
+                    kept[k, j] = dh[k, j] * u[t, k, Z, j]
                 for j in range(H):
-                    by_n[j] = d[j] * (one - z[j]) * (one - n[j] * n[j])
+                    n = u[t, k, N, j]
+                    da_n[t, k, j] = dh[k, j] * (one - u[t, k, Z, j]) * (one - n * n)
                 for j in range(H):
-                    by_z[j] = d[j] * (h[j] - n[j]) * z[j] * (one - z[j])
+                    z, n = u[t, k, Z, j], u[t, k, N, j]
+                    dw[t, k, Z, j] = dh[k, j] * (hs[t, k, j] - n) * z * (one - z)
                 for j in range(H):
-                    by_r[j] = by_n[j] * v[j] * r[j] * (one - r[j])
+                    r = u[t, k, R, j]
+                    dw[t, k, R, j] = da_n[t, k, j] * through[t, k, j] * r * (one - r)
                 for j in range(H):
-                    by_v[j] = by_n[j] * r[j]
-                add(out, db[t, : 3 * H])
-                add(by_n, db[t, 3 * H :])
+                    dw[t, k, N, j] = da_n[t, k, j] * u[t, k, R, j]
+                add(dv, t, k, db)
+                for j in range(H):
+                    by_part[t, 3, j] += da_n[t, k, j]
             if len(W_hT) > 0:
-                multiply(out, W_hT, d)
+                multiply(dv, t, k, W_hT, dh)

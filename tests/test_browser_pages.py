@@ -1,7 +1,10 @@
 """Every page of the built book in Chromium: silent, complete, still, and no wider than a phone."""
 
+import functools
+
 import pytest
 from browser import BOOK, PAGES, PHONE, UNFOLD, needs_chromium, visit
+from playwright.sync_api import BrowserContext
 
 pytestmark = needs_chromium
 STILL = 0.001  # what may move, in the browser's measure: its share of the window times its way
@@ -78,6 +81,26 @@ def look(browser, base, page, spoil=""):
 @pytest.mark.parametrize("page", PAGES)
 def test_from_a_server(browser, base, page):
     assert {kind: what for kind, what in look(browser, base, page).items() if what} == {}
+
+
+FIRST_HEIGHTS = """
+window.heights = () => [...document.querySelectorAll('article mjx-container')].map(
+  formula => formula.getBoundingClientRect().height);
+(function look() {
+  window.first = heights();
+  if (!first.length) requestAnimationFrame(look);
+})();
+"""
+
+
+def test_no_formula_changes_its_height_when_fonts_arrive(browser, base):
+    page = "chapters/08_lstm.html"
+    prepare = functools.partial(BrowserContext.add_init_script, script=FIRST_HEIGHTS)
+    with visit(browser, base, page, before=prepare) as seen:
+        seen.tab.wait_for_function("document.fonts.check('1em MJXTEX')")
+        first, last = seen.tab.evaluate("[first, heights().slice(0, first.length)]")
+    assert len(first) > 3
+    assert first == last
 
 
 @pytest.mark.parametrize("page", PAGES)

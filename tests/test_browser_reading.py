@@ -22,11 +22,14 @@ from_both = pytest.mark.parametrize("base", ["file", "server"], indirect=True)
 
 @pytest.fixture
 def open_page(browser, base):
-    """Opens a page of the book in a browser that was never used; closes them all afterwards."""
+    """Opens a page of the book in a browser that was never used; closes them all afterwards.
+
+    Without motion: what a key does is done when the next line looks.
+    """
     opened = []
 
     def open_page(page=PAGE, **options):
-        opened.append(visit(browser, base, page, **options))
+        opened.append(visit(browser, base, page, **{"reduced_motion": "reduce", **options}))
         return opened[-1].__enter__().tab
 
     yield open_page
@@ -223,6 +226,13 @@ def test_the_first_tab_stop_skips_to_the_text(open_page):
     assert tab.get_by_text("Skip to main content").bounding_box()["y"] >= 0
     press(tab, "Enter", "Tab")
     assert tab.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+
+@pytest.mark.parametrize(("wish", "moves"), [("reduce", False), ("no-preference", True)])
+def test_who_asks_for_less_motion_gets_none(open_page, wish, moves):
+    tab = open_page(reduced_motion=wish)
+    assert moves == tab.evaluate("""[...document.querySelectorAll('*')].some(
+        e => getComputedStyle(e).transitionDuration.split(', ').some(time => time !== '0s'))""")
 
 
 def test_arrow_keys_change_the_framework(open_page):

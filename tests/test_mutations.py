@@ -166,7 +166,7 @@ LSTM, GRU, BEFORE, GRUS = (
 
 # --- gates exchanged, where all of them are cut apart
 CUT = "i, f, g, o = split(a + h @ self.W_h, 4)  #"
-SLICES = "i, f, g, o = u[:H], u[H : 2 * H], u[2 * H : 3 * H], u[3 * H :]\n            "
+PLACES = "I, F, G, O = 0, 1, 2, 3"
 for one, other in combinations("ifgo", 2):
     gates = exchanged("i, f, g, o", one, other)
     # NumPy's loop knows by its place which gate's function is tanh.
@@ -187,7 +187,7 @@ for one, other in combinations("ifgo", 2):
                 ("i, f, g, o = (u[", f"{gates} = (u["),
             )
             + (named_apart if "g" in (one, other) else [])
-            + kernels((f"{SLICES}activate", f"{SLICES.replace('i, f, g, o', gates)}activate")),
+            + kernels((PLACES, PLACES.replace("I, F, G, O", gates.upper()))),
         )
     )
 for one, other in combinations("rzn", 2):
@@ -220,6 +220,7 @@ for one, other in combinations("rzn", 2):
     )
 
 # --- the equations
+BY_W_H = "multiply(hs, t, k, W_h, sums)\n            activate(u, s, bias, t, k, 0"
 CUT_STATE = f"h, c = state\n        {CUT}"
 DEFECTS += [
     Defect(
@@ -232,7 +233,7 @@ DEFECTS += [
             ("r, z = split(rz, 2)\n", "z, r = split(rz, 2)\n"),
             ("r, z = u[", "z, r = u["),
         )
-        + kernels(("r, z, n, s_n = u[", "z, r, n, s_n = u[")),
+        + kernels(("R, Z, N = 0, 1, 2", "Z, R, N = 0, 1, 2")),
     ),
     Defect(
         "the update gate inverted",
@@ -248,7 +249,7 @@ DEFECTS += [
             ("y *= z", "y *= 1 - z"),
         )
         + kernels(
-            ("n[j] + z[j] * (h[j] - n[j])", "h[j] + z[j] * (n[j] - h[j])"),
+            ("n + u[t, k, Z, j] * (h - n)", "h + u[t, k, Z, j] * (n - h)"),
             ways=(COMPILED, COMPILED_NUMPY),
         ),
     ),
@@ -263,7 +264,7 @@ DEFECTS += [
             ("u[:, 2 * H :] + b_hn", "u[:, 2 * H :]"),
             ("n += cell.b_hn", "pass"),
         )
-        + kernels(("s_n[j] + b_hn[j]", "s_n[j]")),
+        + kernels(("s[k, N, j] + b_hn[j]", "s[k, N, j]")),
     ),
     Defect(
         "the recurrent bias out of the reset gate's reach",
@@ -280,7 +281,12 @@ DEFECTS += [
             ("a_n[t] + r * through)", "a_n[t] + r * (through - b_hn) + b_hn)"),
             ("n += cell.b_hn\n            n *= r", "n *= r\n            n += cell.b_hn"),
         )
-        + kernels(("= r[j] * v[j]", "= r[j] * (v[j] - b_hn[j]) + b_hn[j]")),
+        + kernels(
+            (
+                "s[k, N, j] = u[t, k, R, j] * through[t, k, j]",
+                "s[k, N, j] = u[t, k, R, j] * (through[t, k, j] - b_hn[j]) + b_hn[j]",
+            )
+        ),
     ),
     Defect(
         "the bias dropped",
@@ -289,7 +295,7 @@ DEFECTS += [
         readable("cells", "xs @ self.W_x + self.b", "xs @ self.W_x", ways=[NUMPY, AUTOGRAD])
         + fused(torch=("W_x).add_(b).view", "W_x).view"), numpy=("a += b\n", "pass\n"))
         + kernels(
-            ("activate(u, sums[k], b, ", "activate(u, sums[k], 0 * b, "),
+            ("activate(u, s, bias, t, k, 0", "activate(u, s, 0 * bias, t, k, 0"),
             ways=(COMPILED, COMPILED_NUMPY),
         )
         + [
@@ -310,7 +316,7 @@ DEFECTS += [
             ("product(h, W_h)), h)", "product(h, tf.transpose(W_h))), h)"),
             ("np.matmul(h, cell.W_h, ", "np.matmul(h, cell.W_h.T, "),
         )
-        + kernels(("multiply(hs[t, k], W_h, sums[k])", "multiply(hs[t, k], W_h.T, sums[k])")),
+        + kernels((BY_W_H, BY_W_H.replace("W_h", "W_h.T"))),
     ),
     Defect(
         "reset before for after",
@@ -478,8 +484,7 @@ DEFECTS += [
             ("np.copyto(new, old, where=~now[t])", "pass"),
         )
         + kernels(
-            ("hs[t + 1, k] = hs[t, k]", "hs[t + 1, k] = 0"),
-            ("h[:], c[:] = hs[t, k], old", "h[:], c[:] = 0, 0"),
+            ("states[t + 1, k, j] = states[t, k, j]", "states[t + 1, k, j] = 0"),
             ways=(COMPILED, COMPILED_NUMPY),
         ),
     ),
@@ -558,7 +563,9 @@ DEFECTS += [
                 "[before(c0, cs) * f * (1 - f), g * i * (1 - i), ",
             ),
         )
-        + kernels(("by_i, by_f, by_g = ", "by_f, by_i, by_g = ")),
+        + kernels(
+            ("du[t, k, I, j] = ", "du[t, k, 1, j] = "), ("du[t, k, F, j] = ", "du[t, k, 0, j] = ")
+        ),
     ),
     Defect(
         "backwards: nothing through c",
@@ -569,7 +576,7 @@ DEFECTS += [
             ("dc.mul_(keep_t)", "dc.mul_(0)"),
             ("(passed, dc * keep[t])", "(passed, 0 * dc)"),
         )
-        + kernels(("e[j] *= f[j]", "e[j] = 0")),
+        + kernels(("dc[k, j] *= u[t, k, F, j]", "dc[k, j] = 0")),
     ),
     Defect(
         "backwards: nothing through time",
@@ -577,10 +584,10 @@ DEFECTS += [
         BACK,
         numpy_only("cells", "da = (dh + dstate) * ", "da = dh * ")
         + fused(
-            ("da_t.mul_(dh)", "da_t.mul_(dhs[t])"),
+            ("tanh_back(dh, h, grad", "tanh_back(dhs[t], h, grad"),
             (THROUGH_TIME, THROUGH_TIME.replace("+=", "=")),
         )
-        + kernels(("out[j] = d[j] * (", "out[j] = dys[k, t, j] * (")),
+        + kernels(("da[t, k, j] = dh[k, j] * (one", "da[t, k, j] = dys[k, t, j] * (one")),
     ),
     Defect(
         "backwards: the sign of z's gradient",
@@ -591,7 +598,7 @@ DEFECTS += [
             ("mul_(h - n)", "mul_(n - h)"),
             ("(h_before - n) * z", "(n - h_before) * z"),
         )
-        + kernels(("d[j] * (h[j] - n[j])", "d[j] * (n[j] - h[j])")),
+        + kernels(("(hs[t, k, j] - n)", "(n - hs[t, k, j])")),
     ),
     Defect(
         "backwards: nothing through the candidate",
@@ -626,12 +633,10 @@ DEFECTS += [
         BACK,
         numpy_only("layers", "for state in states[:-1]]", "for state in states[1:]]")
         + fused(
-            ("weight_gradient(hs[:-1], d", "weight_gradient(hs[1:], d"),
+            ("weight_gradient(hs[:-1]", "weight_gradient(hs[1:]"),
             ("tf.concat([h0[None], hs[:-1]], axis=0)", "hs"),
         )
-        + kernels(
-            ("weight_gradient(hs[:-1], d", "weight_gradient(hs[1:], d"), file="torch.kernel_loops"
-        ),
+        + kernels(("weight_gradient(hs[:-1]", "weight_gradient(hs[1:]"), file="torch.kernel_loops"),
     ),
     Defect(
         "backwards: padding swallows the gradient",
@@ -640,7 +645,7 @@ DEFECTS += [
         numpy_only(
             "layers", "dstate = added(before, keep(now, nothing, dstate))", "dstate = before"
         )
-        + kernels(("kept[:] = dh", "kept[:] = 0")),
+        + kernels(("kept[k, j] = dh[k, j]\n", "kept[k, j] = 0\n")),
     ),
     Defect(
         "backwards: padding acts on c's gradient",

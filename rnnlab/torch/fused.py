@@ -111,7 +111,7 @@ def adding(W, rows, calls):
     """The function (a, h, out): out = a + h W, for many calls with h (rows, K) and one W (K, M)."""
     if by_onednn(rows * W.numel(), W):
         across = W.T.contiguous()
-        return lambda a, h, out: out.copy_(ONEDNN.binary(h, a, across, None, "add"))
+        return lambda a, h, out: out.copy_(ONEDNN.binary(h, a.contiguous(), across, None, "add"))
     if calls * rows > FEW:  # a product reads W row by row: a transposed one is turned first
         W = W.contiguous()
     return lambda a, h, out: a.addmm_(h, W) if out is a else torch.addmm(a, h, W, out=out)
@@ -137,6 +137,8 @@ def tanh_by_sigmoid(x, out):
     torch.mul(x, TWO, out=out).sigmoid_()
     return torch.add(MINUS_ONE, out, alpha=2, out=out)
 
+
+tanh_back = torch.ops.aten.tanh_backward.grad_input  # (dh, h): dh (1 - h²), in one operation
 
 # As a tensor a constant takes half the time.
 ONE, TWO, MINUS_ONE = torch.tensor(1.0), torch.tensor(2.0), torch.tensor(-1.0)
@@ -218,23 +220,25 @@ def mixed_back(z, n, h, by_z, by_n):
 CACHED = 2**18  # numbers: what a block of steps may hold
 
 
-def blocks_back(tensor):
-    """Ranges of steps (T, ...) from the last to the first, each about as large as a cache holds."""
-    length = max(1, CACHED // max(1, tensor[0].numel()))
-    for end in range(len(tensor), 0, -length):
-        yield max(0, end - length), end
+def blocks(steps):
+    """Ranges of steps (T, ...), from the first to the last, none larger than a cache holds."""
+    T = len(steps)
+    count = min(T, max(1, -(-steps.numel() // CACHED)))
+    return [(T * k // count, T * (k + 1) // count) for k in range(count)]
 
 
-def backwards(start, *tensors):
-    """The steps of (T, ...) tensors side by side, the last one first, each with its number."""
-    steps = list(zip(*(tensor.unbind() for tensor in tensors), strict=True))
+def backwards(start, *many):
+    """The steps of tensors (T, ...) or lists side by side, the last one first, with its number."""
+    many = (one if isinstance(one, list) else one.unbind() for one in many)
+    steps = list(zip(*many, strict=True))
     for k in reversed(range(len(steps))):
         yield start + k, *steps[k]
 
 
 def from_outside(dhs):
-    """What arrives from outside at the states before each step (T, B, H), and at the last one."""
-    return torch.cat([torch.zeros_like(dhs[:1]), dhs[:-1]]), dhs[-1].clone()
+    """What arrives from outside at the states before each step, T times (B, H), and at the last."""
+    *outer, last = dhs.unbind()
+    return [torch.zeros_like(last), *outer], last.clone(memory_format=torch.contiguous_format)
 
 
 def pass_back(now, t, add, outer_t, da_t, dh):
@@ -263,14 +267,21 @@ def first_derivative_only(backward):
 
 
 class RNNLoop(Function):
-    """h_t = tanh(a_t + h_{t-1} W_h)."""
+    """h_t = tanh(a_t + h_{t-1} W_h).
+
+    There is so little beside the products that what counts is where the numbers are: each block of
+    steps has its products with the inputs while it is in the cache.
+    """
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
-        a, hs = project(xs, W_x, b), from_start(h0, len(xs))
-        add, tanh, h = adding(W_h, len(h0), len(xs)), tanh_for(h0), h0
-        for t, (u, h_t) in enumerate(zip(a, hs[1:], strict=True)):
-            h = hold(now, t, tanh(add(u, h, out=u), out=h_t), h)
+        hs, h = from_start(h0, len(xs)), h0
+        add, tanh = adding(W_h, len(h0), len(xs)), tanh_for(h0)
+        for start, end in blocks(hs[1:]):
+            a = project(xs[start:end], W_x, b)
+            steps = zip(a.unbind(), hs[start + 1 : end + 1].unbind(), strict=True)
+            for t, (u, h_t) in enumerate(steps, start):
+                h = hold(now, t, tanh(add(u, h, out=u), out=h_t), h)
         ctx.save_for_backward(now, xs, hs, W_x, W_h)
         return hs[1:]
 
@@ -279,17 +290,24 @@ class RNNLoop(Function):
     def backward(ctx, dhs):
         now, xs, hs, W_x, W_h = ctx.saved_tensors
         outer, dh = from_outside(dhs)
-        add, da = adding(W_h.T, len(dh), len(xs)), torch.empty_like(outer)
-        for start, end in blocks_back(da):
-            h, local = hs[1:][start:end], da[start:end]
-            torch.addcmul(ONE, h, h, value=-1, out=local)  # how h answers to its sum: 1 - h²
-            if now is not None:
-                local.mul_(now[start:end])  # padding: nothing is written, everything is kept
-            for t, da_t, outer_t in backwards(start, local, outer[start:end]):
-                da_t.mul_(dh)
+        add, by_x = adding(W_h.T, len(dh), len(xs)), multiplying(W_x.T, xs[:, :, 0].numel())
+        dxs = torch.empty_like(xs) if ctx.needs_input_grad[1] else None
+        dW_x, dW_h, db = (torch.zeros_like(weight) for weight in (W_x, W_h, W_h[0]))
+        for start, end in reversed(blocks(hs[1:])):
+            da = torch.empty_like(hs[start:end])
+            for t, h, da_t, outer_t in backwards(
+                start, hs[start + 1 : end + 1], da, outer[start:end]
+            ):
+                tanh_back(dh, h, grad_input=da_t)
+                if now is not None:
+                    da_t.mul_(now[t])  # padding: nothing is written, everything is kept
                 pass_back(now, t, add, outer_t, da_t, dh)
-        dxs, dW_x = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh, dW_x, weight_gradient(hs[:-1], da), total(da)
+            if dxs is not None:
+                by_x(da.flatten(0, 1), out=dxs[start:end].flatten(0, 1))
+            dW_x += weight_gradient(xs[start:end], da)
+            dW_h += weight_gradient(hs[:-1][start:end], da)
+            db += total(da)
+        return None, dxs, dh, dW_x, dW_h, db
 
 
 class LSTMLoop(Function):
@@ -326,7 +344,7 @@ class LSTMLoop(Function):
         dh, by_dc = factors[:, 3 * H :], factors.view(-1, 4, H)[:, :3]
         dh.copy_(dh_last)
         each_dc = dc[:, None]
-        for start, end in blocks_back(gates):
+        for start, end in reversed(blocks(gates)):
             # How u answers: i, f, g through c, and o through h; all steps of a block at once.
             local, (i, f, g, o) = da[start:end], gates[start:end].split(H, dim=-1)
             slope(gates[start:end], out=local)
@@ -384,7 +402,7 @@ class GRULoop(Function):
         # How the sums of r, z and n answer to dh; dv is the gradient of h W_h, da_n that of a_n.
         dv, da_n = rz.new_empty(T, B, 3 * H), torch.empty_like(ns)
         parts = dv.view(T, B, 3, H)
-        for start, end in blocks_back(dv):
+        for start, end in reversed(blocks(dv)):
             (r, z), n, h = rz[start:end].split(H, dim=-1), ns[start:end], hs[start:end]
             (by_r, by_z, by_u), by_n = parts[start:end].unbind(2), da_n[start:end]
             mixed_back(z, n, h, by_z, by_n)
@@ -434,7 +452,7 @@ class ResetBeforeLoop(Function):
         d_reset, kept, nothing = (torch.empty_like(dh), torch.empty_like(dh), torch.zeros_like(dh))
         # How the sums answer: that of r to the gradient of r h, those of z and n to dh.
         da_rz, da_n = torch.empty_like(rz), torch.empty_like(ns)
-        for start, end in blocks_back(da_rz):
+        for start, end in reversed(blocks(da_rz)):
             (r, z), n, h = rz[start:end].split(H, dim=-1), ns[start:end], hs[start:end]
             (by_r, by_z), by_n = da_rz[start:end].split(H, dim=-1), da_n[start:end]
             mixed_back(z, n, h, by_z, by_n)
