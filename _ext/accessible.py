@@ -1,6 +1,7 @@
 """Say to screen readers what the theme says to the eye only; end lines where the eye expects it."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 MENDS = [
@@ -20,7 +21,7 @@ MENDS = [
 FORMULA = re.compile(
     r"[(\u201c]?<span class=\"math notranslate nohighlight\">"
     r"(?:(?!</mjx-container>).)*</mjx-container></span>"
-    r"(?:[.,;:!?)\u201d\u2019]|\u2019s\b)+",
+    r"(?:[.,;:!?)\u201d\u2019]|\u2019s\b|-\u2060?grams?\b)+",
     re.DOTALL,
 )
 
@@ -29,6 +30,18 @@ def breakable(match):
     """A long name in code, with places where a line may end: after a joint, not within a word or
     a number."""
     return re.sub(r"(?<=\w)([_.=(,/:]+)(?=[^\W\d])", r"\1<wbr>", match[0])
+
+
+# Code within a line, as the pages have it: each word by itself.
+INLINE = re.compile(r'<code class="([^"]*)">(?=((?:<span class="pre">[^<]*</span>\s*)+)</code>)')
+SHORT, SHORT_IF_WIDE = 18, 28  # letters: on a phone or in a table, on a wide page
+
+
+def whole(match):
+    """Code within a line, marked if it is so short that no line shall end in it."""
+    length = len(unescape(re.sub("<[^>]*>", "", match[2])).strip())
+    mark = "together" if length <= SHORT else "together-if-wide"
+    return match[0] if length > SHORT_IF_WIDE else f'<code class="{match[1]} {mark}">'
 
 
 def together(match):
@@ -46,6 +59,7 @@ def mend(html):
         html = re.sub(pattern, better, html)
     html = re.sub(r">[^<>]*[가-힣][^<>]*(?=<)", in_korean, html)
     html = FORMULA.sub(together, html)
+    html = INLINE.sub(whole, html)
     return re.sub(r'(?<=<span class="pre">)[^<]{12,}(?=</span>)', breakable, html)
 
 

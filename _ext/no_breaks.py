@@ -2,8 +2,8 @@
 
 Pages are read on phones, where a line ends after some forty letters. In prose, captions and titles
 these spaces hold: "chapter 5", "TensorFlow 1", "(B, T, 2H)", "2 × 2", "4 of 7", "27.6 s"; in a
-longer sum, a sign stays with what follows it. Code and formulas stay as they are, and so do the
-sources: nobody has to type a space that cannot be seen.
+longer sum, a sign stays with what follows it. So do the hyphens of "->" and "2-gram". Code and
+formulas stay as they are, and so do the sources: nobody has to type a space that cannot be seen.
 """
 
 import re
@@ -26,12 +26,13 @@ NAMED += r"TensorFlow|Keras|Fig\.|Table) \d"
 TOGETHER = re.compile(
     rf"{NAMED}"
     rf"|\((?:{ENTRY}, )+{ENTRY}\)"  # a shape
-    r"|(?<=\S) [×·] (?=\S)"  # a product
+    r"|(?<=\S) [×·] (?=\S)|(?<=\d) / (?=\d)"  # a product, a quotient
     r"|(?<!\S)[^\s()]{1,3} → [^\s()]{1,3}(?!\S)"
     r"|(?<=\s)(?:[-+−=<>≤≥≈→]|->|<=|>=) (?=\S)"  # a sign, and what follows it
     r"|\b\d+ of \d+\b"
     r"|\b\d[\d,.]* (?:s|ms|[KMG]i?B|nats?|bits?)\b"
     r"|(?<=\d)/(?=√)"
+    r"|-(?=grams?\b)"
 )
 
 
@@ -41,7 +42,9 @@ def kept(text):
 
 
 def hold(found):
-    return f"/{JOINER}" if found == "/" else found.replace(" ", SPACE)
+    if found in "/-":
+        return found + JOINER
+    return found.replace(" ", SPACE).replace("->", f"-{JOINER}>")
 
 
 class NoBreaks(SphinxPostTransform):

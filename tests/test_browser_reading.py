@@ -203,6 +203,19 @@ def test_search_complains_of_nothing(browser, base):
         assert seen.outside == []
 
 
+@pytest.mark.parametrize("base", ["server"], indirect=True)
+def test_search_quotes_the_text_and_not_the_outline(browser, base):
+    with visit(browser, base, "search.html?q=forget+gate") as seen:
+        seen.tab.wait_for_selector("#search-results .search-summary:has-text('found')")
+        of_chapter = seen.tab.locator("#search-results li", has_text="8. The LSTM").locator(
+            ".context"
+        )
+        of_chapter.wait_for()
+        assert "Contents" not in of_chapter.inner_text()
+        of_term = seen.tab.locator("#search-results li", has_text="Glossary").first
+        assert "how much of the cell state is kept" in of_term.locator(".context").inner_text()
+
+
 # --- the keyboard --------------------------------------------------------------------------------
 
 

@@ -230,6 +230,30 @@ def test_unfolded_in_symbols():
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        {"text": "hello"},
+        {"text": "hello", "states": "hc", "folded": False},
+        {"text": 4, "H": 300, "read": "last", "folded": False},
+        {"text": "hel", "H": 12},
+        {"text": "hel", "states": "hc"},
+        {"text": "hel", "depth": 2},
+        {"text": "LOVE", "bidirectional": True, "depth": 2},
+        {"text": ["hello", "eol"]},
+    ],
+)
+def test_unfolded_writes_no_word_over_another(arguments):
+    with mpl.rc_context():
+        plot.use_style()
+        axes = plot.unfolded(**arguments)
+        axes.figure.canvas.draw()
+        boxes = [(p.get_window_extent(), p.get_text()) for p in axes.texts if p.get_text()]
+    for k, (box, word) in enumerate(boxes):
+        over = [other for other_box, other in boxes[:k] if box.overlaps(other_box)]
+        assert not over, (word, over)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"text": ""}, "1 to 10 steps.*got 0"),

@@ -367,7 +367,8 @@ class Bidirectional(Layer):
         turned = reversal(xs, valid)
         ahead, fwd, fwd_tape = self.fwd.record(xs, state[0], valid)
         back, bwd, bwd_tape = self.bwd.record(reverse(xs, turned), state[1], valid)
-        return side_by_side(ahead, back, turned), (fwd, bwd), (fwd_tape, bwd_tape, turned)
+        tape = fwd_tape, bwd_tape, turned
+        return side_by_side(ahead, back, turned), (fwd, bwd), tape
 
     def backward(self, tape, dys, dstate=None):
         """Backpropagation through time: dL/d(ys, state) -> dL/d(xs, first state, weights)."""

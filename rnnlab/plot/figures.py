@@ -336,13 +336,14 @@ def unfolded(
     # left: where the columns begin.
     left = 1.36 * folded + (0.62 if bidirectional else 0.42 if depth > 1 else 0.3)
     columns = left + pitch * (np.arange(T) + 0.5)
-    # reach: from the outer columns to the ends of a chain; "2 × (1, 2)" stays clear of a W_x.
-    reach = 0.56 if bidirectional or (states == "hc" and room) else 0.41
-    ends = {1: columns[-1] + reach, -1: columns[0] - reach}
-    axes = _canvas(ends[1] + 0.4, 0.5 + B * (block + 0.3))
     sequence = "(B, T, {})" if symbols else f"({B}, {T}, {{}})"
     vector = ("2 × " if states == "hc" else "") + ("(B, {})" if symbols else f"({B}, {{}})")
     I, H, both = ("I", "H", "2H") if symbols else (I, H, 2 * H)
+    # reach: from the outer columns to the ends of a chain; a shape stays clear of a W_x, and the
+    # start of the equals sign.
+    reach = 0.56 if bidirectional or (room and len(vector.format(H)) > 6) else 0.41
+    ends = {1: columns[-1] + reach, -1: columns[0] - (0.41 if folded else reach)}
+    axes = _canvas(ends[1] + 0.4, 0.5 + B * (block + 0.3))
     output = both if bidirectional else H
 
     for b, (row, length) in enumerate(zip(rows, lengths, strict=True)):
