@@ -119,7 +119,7 @@ def keep(path, runs, more=None):
     fresh.replace(path)
 
 
-LIBRARIES = ["numpy", "torch", "tensorflow", "keras"]
+LIBRARIES = ["numpy", "numba", "torch", "tensorflow", "keras"]
 
 
 def worse(runs, stored, key):

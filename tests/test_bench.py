@@ -135,7 +135,7 @@ def test_a_record_is_written_whole_or_not_at_all(timing, tmp_path):
     stored = json.loads(path.read_text())
     assert stored["runs"] == [{"ratio": 1}]
     assert stored["about"]["cores"] >= 1
-    assert set(stored["about"]["versions"]) == {"numpy", "torch", "tensorflow", "keras"}
+    assert set(stored["about"]["versions"]) == {"numpy", "numba", "torch", "tensorflow", "keras"}
 
 
 # --- the story
