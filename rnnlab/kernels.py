@@ -173,7 +173,10 @@ def rnn_back(dh, kept, dys, hs, da, db, valid, W_hT, start, end):
 
 @compiled
 def lstm(gates, sums, b, hs, cs, valid, W_h, start, end):
-    """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c'); gates is a, overwritten by the gates."""
+    """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c').
+
+    gates holds a at first, and is overwritten by the gates.
+    """
     H = hs.shape[2]
     u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
@@ -190,7 +193,8 @@ def lstm(gates, sums, b, hs, cs, valid, W_h, start, end):
             activate(u, s, bias, t, k, G, one, zero)
             activate(u, s, bias, t, k, O, half, half)
             for j in range(H):
-                cs[t + 1, k, j] = u[t, k, F, j] * cs[t, k, j] + u[t, k, I, j] * u[t, k, G, j]
+                kept = u[t, k, F, j] * cs[t, k, j]
+                cs[t + 1, k, j] = kept + u[t, k, I, j] * u[t, k, G, j]
             for j in range(H):
                 hs[t + 1, k, j] = u[t, k, O, j] * tanh(cs[t + 1, k, j])
 
