@@ -11,12 +11,16 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from playwright.sync_api import sync_playwright
 
 BOOK = Path(__file__).parents[1] / "_build" / "html"
 CHROMIUM = shutil.which("chromium")
+CONFIG = yaml.safe_load((Path(__file__).parents[1] / "_config.yml").read_text(encoding="utf-8"))
+SUBFOLDER = urlsplit(CONFIG["html"]["baseurl"]).path
 # Of the folders beside the pages, one holds the theme's snippets, the other the sources. The page
 # for wrong addresses is served from any depth, so its own addresses begin at the site's root.
 PAGES = [
@@ -68,15 +72,33 @@ class SlowFontsHandler(QuietHandler):
         super().do_GET()
 
 
+class ForgeHandler(QuietHandler):
+    """The folder in the sub-folder where it is published, and its 404.html for all other addresses.
+
+    So do the hosts of pages that forges run.
+    """
+
+    def translate_path(self, path):
+        inside = path.startswith(SUBFOLDER)
+        return super().translate_path(path.removeprefix(SUBFOLDER)) if inside else ""
+
+    def send_error(self, code, message=None, explain=None):
+        page = Path(self.directory, "404.html").read_bytes()
+        self.send_response(code)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+
 class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         """Say nothing of a browser that leaves a page before all of it has come."""
 
 
 @contextmanager
-def serve(folder, *, slow_fonts=True):
+def serve(folder, *, handler=SlowFontsHandler):
     """The address at which a folder is served, on this machine only."""
-    handler = SlowFontsHandler if slow_fonts else QuietHandler
     handler = functools.partial(handler, directory=str(folder))
     with Server(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -9,7 +9,7 @@ does makes a try slower, never faster.
 
 import sys
 
-from browser import BOOK, CHROMIUM, PAGES, serve, start_chromium, visit
+from browser import BOOK, CHROMIUM, PAGES, QuietHandler, serve, start_chromium, visit
 
 SLOWER = 4
 GOAL = 1.0  # seconds
@@ -42,7 +42,7 @@ def seconds(browser, base, page):
 
 def main(pages):
     late = 0
-    with serve(BOOK, slow_fonts=False) as base, start_chromium() as browser:
+    with serve(BOOK, handler=QuietHandler) as base, start_chromium() as browser:
         for page in pages:
             tries = []
             while len(tries) < TRIES and (not tries or min(tries) > GOAL):

@@ -3,7 +3,17 @@
 import functools
 
 import pytest
-from browser import BOOK, PAGES, PHONE, UNFOLD, needs_chromium, visit
+from browser import (
+    BOOK,
+    PAGES,
+    PHONE,
+    SUBFOLDER,
+    UNFOLD,
+    ForgeHandler,
+    needs_chromium,
+    serve,
+    visit,
+)
 from playwright.sync_api import BrowserContext
 
 pytestmark = needs_chromium
@@ -110,6 +120,31 @@ def test_from_a_file(browser, page):
         assert seen.complaints == []
         assert seen.outside == []
         assert seen.tab.evaluate("document.fonts.check('900 1em \"Font Awesome 6 Free\"')")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["nowhere", "nowhere/", "chapters/nowhere.html", "chapters/deep/er/nowhere.html?a=b#c"]
+)
+def test_a_wrong_address_shows_a_page_that_works(browser, wrong):
+    """As a forge answers: under the sub-folder where the book is published, at any depth."""
+    address = SUBFOLDER[1:] + wrong
+    with (
+        serve(BOOK, handler=ForgeHandler) as base,
+        visit(browser, base, address, viewport=PHONE) as seen,
+    ):
+        tab = seen.tab
+        tab.wait_for_load_state("load")
+        # Of this address the browser complains twice, and of nothing that the page asks for.
+        asked, told = sorted(seen.complaints)
+        assert asked == f"404 {base}{address.partition('#')[0]}"
+        assert "status of 404" in told
+        assert seen.outside == []
+        assert tab.evaluate(TOO_WIDE) == []
+        assert tab.evaluate("document.fonts.check('900 1em \"Font Awesome 6 Free\"')")
+        assert tab.locator("article h1").inner_text().startswith("Page not found")
+        tab.locator("article a", has_text="first page").click()
+        tab.wait_for_url(f"**{SUBFOLDER}index.html")
+        assert "Three Times" in tab.locator("article h1").inner_text()
 
 
 @pytest.mark.parametrize(
