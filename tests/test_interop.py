@@ -701,8 +701,6 @@ def twice(**options):
     return built(keras.layers.Bidirectional(lstm(), **options))
 
 
-SAME = built(keras.layers.GRU(I))
-
 FROM_KERAS = [
     (lambda: keras.layers.Dense(H), TypeError,
      r"native must be a SimpleRNN, LSTM or GRU of keras\.layers.*got keras.*Dense$"),
@@ -716,8 +714,8 @@ FROM_KERAS = [
     (lambda: keras.Sequential([keras.Input((None, I)), lstm(), keras.layers.Dense(1)]), TypeError,
      r"native\[1\] must be .*model\.layers\[1:3\].*Dense$"),
     (lambda: [], ValueError, "at least one layer, got an empty list"),
-    (lambda: [SAME, SAME], ValueError, r"native\[1\] stands in the list twice.*shared"),
-    (lambda: [[SAME]], TypeError, r"native\[0\] must be .* got list$"),
+    (lambda: [built(lstm())] * 2, ValueError, r"native\[1\] stands in the list twice.*shared"),
+    (lambda: [[built(lstm())]], TypeError, r"native\[0\] must be .* got list$"),
     (lambda: [built(lstm()), built(lstm(), 5)], ValueError, "reads 5 features"),
     (lambda: [built(lstm()), built(lstm(dtype="float64"), H)], ValueError, "32, .* is float64"),
     (lambda: built(lstm(activation="relu")), ValueError,

@@ -7,6 +7,7 @@ less than 90 % of a part's mutants are noticed.
 
 ``mutation.py numpy torch``: some parts. ``--again``: only what survived the last time. ``--sample
 300``: a random choice of so many, always the same ones. ``--function 'RNN.*'``: some functions.
+``--seconds 60``: a mutant that so many seconds of tests let pass has survived, whatever is left.
 """
 
 import argparse
@@ -29,6 +30,7 @@ import libcst as cst
 import mutmut
 from libcst import matchers as m
 from mutmut.mutation.file_mutation import (
+    Mutation,
     combine_mutations_to_source,
     create_mutations,
     deep_replace,
@@ -42,8 +44,8 @@ LIST = ROOT / "tests" / "survivors.toml"
 ENOUGH = 0.9
 
 LAYERS = [
-    *("agreement", "errors", "fused", "gradients", "init", "interop", "kernels", "laws", "mirror"),
-    *("models", "native", "tf1", "training", "checkpoint", "text"),
+    *("agreement", "errors", "fused", "gradients", "init", "interop", "kernels", "laws", "models"),
+    *("native", "tf1", "training", "checkpoint", "text"),
 ]
 # What is broken, and the test files that may notice, beside the docstrings' examples.
 PARTS = {
@@ -62,12 +64,14 @@ class Mutant:
     name: str  # as mutmut calls it
     file: str
     function: str
-    original: cst.FunctionDef
-    mutated: cst.FunctionDef
+    mutation: Mutation
 
     def change(self):
         """The lines taken out and the lines put in, as the list of survivors has them."""
-        lines = [cst.Module([f]).code.strip().splitlines() for f in (self.original, self.mutated)]
+        one = self.mutation
+        whole = one.contained_by_top_level_function
+        both = whole, deep_replace(whole, one.original_node, one.mutated_node)
+        lines = [cst.Module([function]).code.strip().splitlines() for function in both]
         diff = list(difflib.unified_diff(*lines, n=0, lineterm=""))[2:]
         sides = (" ".join(x[1:].strip() for x in diff if x[0] == sign) for sign in "-+")
         return " -> ".join(sides).strip()
@@ -112,30 +116,33 @@ def mutate(file):
         number[function] += 1
         name, owner = function.name.value, owners.get(function)
         key = f"{mangle_function_name(name=name, class_name=owner)}__mutmut_{number[function]}"
-        mutated = deep_replace(function, one.original_node, one.mutated_node)
         label = f"{owner}.{name}" if owner else name
-        mutants.append(Mutant(get_mutant_name(path, key), file, label, function, mutated))
+        mutants.append(Mutant(get_mutant_name(path, key), file, label, one))
     return code, mutants
 
 
-def prepare(part):
-    """A copy of the package with a part's mutants in it. -> the folder, the mutants"""
-    folder = BUILD / part
-    package = folder / "rnnlab"
-    shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(ROOT / "rnnlab", package, ignore=shutil.ignore_patterns("__pycache__"))
-    mutants = []
-    for path in sorted(p for pattern in PARTS[part][0] for p in (ROOT / "rnnlab").glob(pattern)):
-        file = path.relative_to(ROOT / "rnnlab").as_posix()
-        code, found = mutate(file)
-        (package / file).write_text(code, encoding="utf-8")
-        mutants += found
+def prepare():
+    """A copy of the package with all mutants of all parts in it. -> {part: its mutants}"""
+    package = BUILD / "rnnlab"
+    # What numba and Python compiled stays: it belongs to files that are copied with their times.
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "rnnlab", package, ignore=ignore, dirs_exist_ok=True)
+    for path in package.rglob("*.py"):
+        if not (ROOT / "rnnlab" / path.relative_to(package)).exists():
+            path.unlink()
+    mutants = {part: [] for part in PARTS}
+    for part, (patterns, _) in PARTS.items():
+        for path in sorted(p for pattern in patterns for p in (ROOT / "rnnlab").glob(pattern)):
+            file = path.relative_to(ROOT / "rnnlab").as_posix()
+            code, found = mutate(file)
+            (package / file).write_text(code, encoding="utf-8")
+            mutants[part] += found
     # The copy calls mutmut, which stands in an environment of its own.
     for source in Path(mutmut.__file__).parents[1].glob("mutmut*"):
-        link = folder / source.name
+        link = BUILD / source.name
         link.unlink(missing_ok=True)
         link.symlink_to(source)
-    return folder, mutants
+    return mutants
 
 
 def explained():
@@ -148,39 +155,35 @@ def explained():
     }
 
 
-def test(part, options):
+def test(part, every, options):
     """Run a part's mutants and print how it went; whether that is well."""
     began = time.monotonic()
-    folder, every = prepare(part)
-    mutants, results = every, folder / "results.jsonl"
+    mutants, results = every, BUILD / f"{part}.jsonl"
     if options.function:
         mutants = [one for one in mutants if fnmatch(one.function, options.function)]
     if options.again:
-        last = dict(map(json.loads, results.read_text(encoding="utf-8").splitlines()))
+        last = outcomes(results)
         mutants = [one for one in mutants if last.get(one.name) == "survived"]
-    sample = options.sample and options.sample < len(mutants)
-    if sample:
+        results = BUILD / f"{part}-again.jsonl"
+    if options.sample and options.sample < len(mutants):
         chosen = set(random.Random(0).sample(range(len(mutants)), options.sample))
         mutants = [one for k, one in enumerate(mutants) if k in chosen]
-    results = folder / ("again.jsonl" if options.again else "results.jsonl")
-    (folder / "plan.json").write_text(
-        json.dumps(
-            {
-                "mutants": [one.name for one in mutants],
-                "results": str(results),
-                "jobs": options.jobs,
-                "tests": [f"tests/test_{name}.py" for name in PARTS[part][1]]
-                + sorted({str(folder / "rnnlab" / one.file) for one in every}),
-            }
-        ),
-        encoding="utf-8",
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "tools")])}
-    command = [options.python, ROOT / "tools" / "mutation_run.py", folder]
+    files = sorted({str(BUILD / "rnnlab" / one.file) for one in every})
+    plan = {
+        "mutants": [one.name for one in mutants],
+        "results": str(results),
+        "jobs": options.jobs,
+        "seconds": options.seconds,
+        "tests": [*(f"tests/test_{name}.py" for name in PARTS[part][1]), *files],
+    }
+    (BUILD / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BUILD), str(ROOT / "tools")])}
+    command = [options.python, ROOT / "tools" / "mutation_run.py", BUILD]
+    print(f"{part}: {len(mutants)} of {len(every)} mutants", flush=True)
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:
         print(f"{part}: the tests could not be run on the copy of the package")
         return False
-    found = dict(map(json.loads, results.read_text(encoding="utf-8").splitlines()))
+    found = outcomes(results)
     survivors = [one for one in mutants if found[one.name] == "survived"]
     reasons = explained()
     keys = [(one.file, one.function, one.change()) for one in survivors]
@@ -190,11 +193,16 @@ def test(part, options):
     print_unexplained(unexplained)
     print(
         f"{part}: {len(every)} mutants, {len(mutants)} run, {killed} killed, {len(survivors)} "
-        f"survived ({len(survivors) - sum(k not in reasons for k in keys)} with a reason), "
-        f"{share:.1%} killed, {time.monotonic() - began:.0f} s",
+        f"survived ({sum(key in reasons for key in keys)} with a reason), {share:.1%} killed, "
+        f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
     return not unexplained and (share >= ENOUGH or options.again)
+
+
+def outcomes(path):
+    """{the mutant's name: how it ended}, of the last run."""
+    return dict(map(json.loads, path.read_text(encoding="utf-8").splitlines()))
 
 
 def print_unexplained(keys):
@@ -216,10 +224,12 @@ def main():
     parser.add_argument("--sample", type=int, help="so many of each part, chosen at random")
     parser.add_argument("--function", help="only functions of this name; * for anything")
     parser.add_argument("--again", action="store_true", help="only those that survived last time")
+    parser.add_argument("--seconds", type=float, default=60, help="of tests, for each mutant")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     os.chdir(ROOT)  # where mutmut looks for its settings
-    passed = [test(part, options) for part in options.parts or PARTS]
+    mutants = prepare()
+    passed = [test(part, mutants[part], options) for part in options.parts or PARTS]
     sys.exit(not all(passed))
 
 

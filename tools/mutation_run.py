@@ -7,6 +7,7 @@ takes. Then one more process is forked for each mutant. It stops at the first te
 that noticed the function's other mutants go first, and then the fastest.
 """
 
+import hashlib
 import json
 import os
 import resource
@@ -54,6 +55,10 @@ def forked(work):
         os._exit(code)
 
 
+def digest(*paths):
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
 def read(descriptor):
     with os.fdopen(descriptor, encoding="utf-8") as file:
         return file.read()
@@ -62,10 +67,9 @@ def read(descriptor):
 class Mutants:
     """The plugin: instead of running the tests once, it runs them on every mutant."""
 
-    def __init__(self, plan):
-        self.plan = plan
+    def __init__(self, folder, plan):
+        self.folder, self.plan = folder, plan
         self.killers = defaultdict(list)
-        self.failed = False
 
     def pytest_configure(self):
         import hypothesis  # not earlier: it is a plugin of pytest, too
@@ -87,6 +91,12 @@ class Mutants:
     def pytest_runtestloop(self, session):
         session.config.pluginmanager.unregister(name="terminalreporter")  # dots and tracebacks
         self.items = {item.nodeid: item for item in session.items}
+        threads = len(os.listdir("/proc/self/task"))
+        if threads > 1:  # a fork leaves them behind, and their locks
+            raise RuntimeError(
+                f"{threads} threads: set OPENBLAS_NUM_THREADS=1, as make does; and no test may "
+                "run TensorFlow while tests are collected"
+            )
         if not self.learn():
             session.testsfailed = 1
             return True
@@ -95,11 +105,20 @@ class Mutants:
         return True
 
     def learn(self):
-        """Which functions each test calls, and how long it takes: self.reach, self.seconds."""
+        """Which functions each test calls, and how long it takes: self.reach, self.seconds.
+
+        It is kept for the next run, until the package or the file of the test changes.
+        """
+        kept, file = {}, self.folder / "learned.json"
+        code = digest(*sorted((self.folder / "rnnlab").rglob("*.py")), Path("tests/support.py"))
+        if file.exists():
+            kept = json.loads(file.read_text(encoding="utf-8"))
+        stamp = {item.nodeid: code + digest(item.path) for item in self.items.values()}
+        new = [item for n, item in self.items.items() if kept.get(n, [None])[0] != stamp[n]]
 
         def work(write):
             set_mutant_under_test("stats")
-            items = [*self.items.values()]
+            items = new
             for item, following in zip(items, [*items[1:], None], strict=True):
                 state()._stats.clear()
                 began = time.process_time()
@@ -112,17 +131,19 @@ class Mutants:
         lines = [json.loads(line) for line in read(pipe).splitlines()]
         os.waitpid(child, 0)
         set_mutant_under_test("")
+        kept |= {nodeid: [stamp[nodeid], *more] for nodeid, passed, *more in lines if passed}
+        file.write_text(json.dumps(kept), encoding="utf-8")
         failed = [nodeid for nodeid, passed, *_ in lines if not passed]
-        failed += list(self.items)[len(lines) :]
+        failed += [item.nodeid for item in new[len(lines) :]]
         if failed:
             print("\nWith no mutant these fail or never came to run:", *failed, sep="\n")
             return False
-        self.seconds = {nodeid: seconds for nodeid, _, seconds, _ in lines}
+        self.seconds = {nodeid: kept[nodeid][1] for nodeid in self.items}
         self.reach = defaultdict(list)
-        for nodeid, *_, called in sorted(lines, key=lambda line: line[2]):
-            for function in called:
+        for nodeid in sorted(self.items, key=self.seconds.get):
+            for function in kept[nodeid][2]:
                 self.reach[function].append(nodeid)
-        print(f"{len(lines)} tests, {sum(self.seconds.values()):.0f} s", flush=True)
+        print(f"{len(self.items)} tests, {sum(self.seconds.values()):.0f} s", flush=True)
         return True
 
     def kill(self, results):
@@ -163,7 +184,12 @@ class Mutants:
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
             signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process
-            items = [self.items[nodeid] for nodeid in nodeids]
+            items, left = [], self.plan["seconds"]
+            for nodeid in nodeids:
+                if items and self.seconds[nodeid] > left:
+                    break
+                items.append(self.items[nodeid])
+                left -= self.seconds[nodeid]
             for item, following in zip(items, [*items[1:], None], strict=True):
                 # In seconds of the processor: others may keep it from us.
                 signal.setitimer(signal.ITIMER_PROF, TIMES * self.seconds[item.nodeid] + SECONDS)
@@ -179,7 +205,7 @@ def main(folder):
     assert Path(rnnlab.__file__).is_relative_to(folder), rnnlab.__file__
     mutmut.configuration.config()  # from pyproject.toml; tests go to other folders
     options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
-    return pytest.main([*options, *plan["tests"]], plugins=[Mutants(plan)])
+    return pytest.main([*options, *plan["tests"]], plugins=[Mutants(folder, plan)])
 
 
 if __name__ == "__main__":
