@@ -165,12 +165,15 @@ def test(part, every, options):
         last = outcomes(results)
         mutants = [one for one in mutants if last.get(one.name) == "survived"]
         results = BUILD / f"{part}-again.jsonl"
+    if not options.resume:
+        results.unlink(missing_ok=True)
     if options.sample and options.sample < len(mutants):
         chosen = set(random.Random(0).sample(range(len(mutants)), options.sample))
         mutants = [one for k, one in enumerate(mutants) if k in chosen]
     files = sorted({str(BUILD / "rnnlab" / one.file) for one in every})
+    done = outcomes(results)
     plan = {
-        "mutants": [one.name for one in mutants],
+        "mutants": [one.name for one in mutants if one.name not in done],
         "results": str(results),
         "jobs": options.jobs,
         "seconds": options.seconds,
@@ -202,7 +205,8 @@ def test(part, every, options):
 
 def outcomes(path):
     """{the mutant's name: how it ended}, of the last run."""
-    return dict(map(json.loads, path.read_text(encoding="utf-8").splitlines()))
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return dict(map(json.loads, lines))
 
 
 def print_unexplained(keys):
@@ -225,6 +229,7 @@ def main():
     parser.add_argument("--function", help="only functions of this name; * for anything")
     parser.add_argument("--again", action="store_true", help="only those that survived last time")
     parser.add_argument("--seconds", type=float, default=60, help="of tests, for each mutant")
+    parser.add_argument("--resume", action="store_true", help="where the last run was interrupted")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     os.chdir(ROOT)  # where mutmut looks for its settings
