@@ -145,14 +145,25 @@ def prepare():
     return mutants
 
 
-def explained():
-    """The list of survivors: {(file, function, change): reason}."""
-    entries = tomllib.loads(LIST.read_text(encoding="utf-8")).get("survivor", [])
-    return {
-        (entry["file"], entry["function"], change): entry["why"]
-        for entry in entries
-        for change in entry["changes"]
-    }
+class Reasons:
+    """The list of survivors: ``(file, function, change) in reasons``."""
+
+    def __init__(self):
+        listed = tomllib.loads(LIST.read_text(encoding="utf-8"))
+        self.changes = {
+            (entry["file"], entry["function"], change)
+            for entry in listed["survivor"]
+            for change in entry["changes"]
+        }
+        self.everywhere = listed["everywhere"]
+
+    def __contains__(self, key):
+        before, _, after = key[-1].partition(" ->")
+        return key in self.changes or any(
+            after.strip() in {before.replace(entry["from"], to).strip() for to in entry["to"]}
+            for entry in self.everywhere
+            if entry["from"] in before
+        )
 
 
 def test(part, every, options):
@@ -188,7 +199,7 @@ def test(part, every, options):
         return False
     found = outcomes(results)
     survivors = [one for one in mutants if found[one.name] == "survived"]
-    reasons = explained()
+    reasons = Reasons()
     keys = [(one.file, one.function, one.change()) for one in survivors]
     unexplained = sorted({key for key in keys if key not in reasons})
     killed = len(mutants) - len(survivors)

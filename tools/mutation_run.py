@@ -4,8 +4,8 @@ mutmut's own runner starts pytest for each mutant, which takes seconds where the
 frameworks. Here pytest collects once; a process forked from it, in which nothing of TensorFlow has
 run yet, runs the tests with no mutant and notes which functions each of them calls, and how long it
 takes. Then one more process is forked for each mutant. It stops at the first test that fails; those
-that noticed the function's other mutants go first, then of each parametrized test the fastest case,
-of each the second fastest, and so on.
+that noticed the function's other mutants go first, then those that call no other framework, and all
+parametrized tests get the same time, their fastest cases first.
 """
 
 import gc
@@ -20,12 +20,13 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import mutmut.configuration
+import numpy as np
 import pytest
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
-import rnnlab
+import rnnlab.numpy
 
 TIMES, SECONDS = 10, 5  # a test may take so many times longer than without a mutant, and so much
 ROOM = 8 << 30  # and the process may have so many bytes more
@@ -55,6 +56,23 @@ def forked(work):
         code = 0
     finally:
         os._exit(code)
+
+
+def warm():
+    """Load what numba compiled and PyTorch's own parts: once, and not in every process anew."""
+    import rnnlab.torch
+
+    for dtype in ("float32", "float64"):
+        for name in ("SimpleRNN", "LSTM", "GRU"):
+            xs = np.zeros((2, 3, 3), dtype)
+            getattr(rnnlab.numpy, name)(3, 4, dtype=dtype)(xs, lengths=[3, 1])
+            ys, _ = getattr(rnnlab.torch, name)(3, 4, dtype=dtype)(xs)
+            ys.sum().backward()
+
+
+def package(function):
+    """Which part of the package a function is of: numpy, torch, text ..."""
+    return function.split(".")[1]
 
 
 def digest(*paths):
@@ -93,6 +111,7 @@ class Mutants:
     def pytest_runtestloop(self, session):
         session.config.pluginmanager.unregister(name="terminalreporter")  # dots and tracebacks
         self.items = {item.nodeid: item for item in session.items}
+        warm()
         threads = len(os.listdir("/proc/self/task"))
         if threads > 1:  # a fork leaves them behind, and their locks
             raise RuntimeError(
@@ -143,14 +162,17 @@ class Mutants:
             print("\nWith no mutant these fail or never came to run:", *failed, sep="\n")
             return False
         self.seconds = {nodeid: kept[nodeid][1] for nodeid in self.items}
-        self.reach, place, seen = defaultdict(list), {}, Counter()
+        self.reach, place, spent, packages = defaultdict(list), {}, Counter(), {}
         for nodeid in sorted(self.items, key=self.seconds.get):
-            kind = nodeid.partition("[")[0]
-            seen[kind] += 1
-            place[nodeid] = seen[kind]
-        for nodeid in sorted(self.items, key=lambda n: (place[n], self.seconds[n])):
-            for function in kept[nodeid][2]:
+            kind, called = nodeid.partition("[")[0], kept[nodeid][2]
+            spent[kind] += self.seconds[nodeid]
+            place[nodeid] = spent[kind]
+            packages[nodeid] = {package(function) for function in called}
+            for function in called:
                 self.reach[function].append(nodeid)
+        for function, nodeids in self.reach.items():
+            own = {package(function)}
+            nodeids.sort(key=lambda n, own=own: (len(packages[n] - own), place[n]))
         print(f"{len(self.items)} tests, {sum(self.seconds.values()):.0f} s", flush=True)
         return True
 
@@ -189,17 +211,15 @@ class Mutants:
 
         def work(write):
             set_mutant_under_test(mutant)
+            began = time.process_time()
             used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
             signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process
-            items, left = [], self.plan["seconds"]
-            for nodeid in nodeids:
-                if items and self.seconds[nodeid] > left:
-                    break
-                items.append(self.items[nodeid])
-                left -= self.seconds[nodeid]
+            items = [self.items[nodeid] for nodeid in nodeids]
             for item, following in zip(items, [*items[1:], None], strict=True):
                 # In seconds of the processor: others may keep it from us.
+                if time.process_time() - began > self.plan["seconds"]:
+                    return
                 signal.setitimer(signal.ITIMER_PROF, TIMES * self.seconds[item.nodeid] + SECONDS)
                 if not run(item, following):
                     write(item.nodeid)
