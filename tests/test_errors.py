@@ -1,5 +1,7 @@
 """Bad input to cells and layers: refused at the call, with the same words in the three."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -68,9 +70,9 @@ CALLS = [
     (lambda m: lstm(m)(X, (H0,)), TypeError, r"state must be LSTMState\(h, c\)"),
     (lambda m: lstm(m)(X, (H0, H0[:1])), ValueError, "state.c must have shape"),
     (lambda m: lstm(m)(X, (H0[:, :1], H0)), ValueError, "state.h must have shape"),
-    (lambda m: m.LSTM(4, 5, 2)(X, H0), TypeError, "tuple of 2, one layer's state each"),
+    (lambda m: m.LSTM(4, 5, 2)(X, H0), TypeError, "state must be .*tuple of 2, one layer's"),
     (lambda m: m.SimpleRNN(4, 5, 2)(X, (H0,)), ValueError, "tuple of 2.*got 1"),
-    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0,)), ValueError, "forward and the backward"),
+    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0,)), ValueError, "state .*forward and the backward"),
     # composition
     (lambda m: m.Stack([]), ValueError, "at least one layer, got an empty list"),
     (lambda m: m.Stack(rnn(m)), TypeError, "layers must be a list of layers"),
@@ -88,6 +90,7 @@ CALLS = [
     (lambda m: m.Bidirectional(rnn(m), None), TypeError, "bwd must be a layer"),
     (lambda m: m.RNN(rnn(m)), TypeError, "cell must be a cell such as"),
     (lambda m: m.RNN(m.LSTMCell), TypeError, "cell must be a cell such as"),
+    (lambda m: m.RNN(SimpleNamespace(step=len)), TypeError, "cell must be a cell such as"),
     # weights
     (lambda m: m.set_weights(rnn(m), {}), ValueError, "missing: .*cell.W_h.*unknown: none"),
     (lambda m: m.set_weights(rnn(m), m.get_weights(rnn(m)) | {"x": 1}), ValueError,

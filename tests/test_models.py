@@ -189,6 +189,8 @@ def test_empty_sequences_have_an_answer(framework, kind):
     if kind.endswith("every"):
         assert tuple(answer.shape) == (2, 0, 3 if kind.startswith("classes") else 2)
         return
+    rounded, _ = model(framework, kind, dtype="float32")(np.zeros((2, 0, I), "float32"))
+    assert as_numpy(rounded).dtype == np.float32
     bias = lab(framework).get_weights(one)["b_y"]
     close(as_numpy(answer).reshape(2, -1), np.stack([bias, bias]))
     answer, _ = one(np.zeros((0, T, I)))
@@ -275,6 +277,43 @@ def test_the_seed_is_0_where_none_is_given(framework, name):
     assert {weight.dtype for weight in plain.values()} == {np.dtype("float32")}
     if hasattr(DEFAULTS[name](m), "dropout"):
         assert DEFAULTS[name](m).dropout == 0
+
+
+@pytest.mark.parametrize("builder", ["SimpleRNN", "LSTM", "GRU"])
+def test_a_layer_of_one_level_has_the_weights_of_its_cell(framework, builder):
+    m = lab(framework)
+    cell = getattr(m, builder.removeprefix("Simple") + "Cell")
+    expected = m.get_weights(m.RNN(cell(4, 5, seed=3)))
+    found = m.get_weights(getattr(m, builder)(4, 5, seed=3))
+    close(list(found.values()), list(expected.values()), 0)
+
+
+def test_a_model_goes_on_from_a_state(framework, kind):
+    one, xs = model(framework, kind), batch(kind).inputs
+    whole, final = one(xs)
+    _, state = one(xs[:, :2])
+    rest, end = one(xs[:, 2:], state)
+    close(flat(end), flat(final))
+    if kind.endswith("every"):
+        close(rest, as_numpy(whole)[:, 2:])
+    if kind.endswith("last"):
+        close(rest, whole)
+
+
+def test_what_a_checkpoint_says_of_a_model(framework):
+    m = lab(framework)
+    forecaster = m.Forecaster(m.GRU(1, 4), 2, horizon=3)
+    expected = {"model": "Forecaster", "read": "last", "features": 2, "horizon": 3}
+    assert forecaster.about() == expected
+    classifier = m.Classifier(m.GRU(1, 4), 3, read="max")
+    assert classifier.about() == {"model": "Classifier", "read": "max", "classes": 3}
+    language = m.CharLM(Vocabulary("helo", "?"), m.GRU(5, 4))
+    assert language.about() == {"model": "CharLM", "symbols": "helo?", "unknown": "?"}
+
+
+def test_large_logits_do_not_overflow(framework):
+    found = lab(framework).cross_entropy([[1e5, 0.0], [0.0, 1e5]], [0, 0])
+    assert float(found) == pytest.approx(5e4)
 
 
 X, Y = np.zeros((2, 3, 1), "float32"), np.zeros((2, 1, 1), "float32")

@@ -212,6 +212,22 @@ def test_beta2_is_how_long_a_large_gradient_is_remembered(framework):
     assert moved[0.999] < 0.01
 
 
+def test_small_gradients_are_clipped_too(framework):
+    grads = {"a": as_tensor(framework, [0.3]), "b": as_tensor(framework, [0.4])}
+    clipped, norm = lab(framework).clip_by_global_norm(grads, 0.25)
+    assert float(norm) == pytest.approx(0.5)
+    close([clipped["a"], clipped["b"]], [np.array([0.15]), np.array([0.2])], 1e-7)
+
+
+def test_samples_are_drawn_at_temperature_1_with_seed_0_where_nothing_is_said(framework):
+    m, one = lab(framework), model(framework)
+    drawn = m.sample(one, "if", 30)
+    assert drawn == m.sample(one, "if", 30, temperature=1.0, seed=0)
+    assert drawn != m.sample(one, "if", 30, temperature=2.0)
+    assert drawn != m.sample(one, "if", 30, seed=1)
+    assert m.sample(one, "if", 0) == ""
+
+
 def test_a_callback_can_end_training(framework):
     losses = lab(framework).fit(
         model(framework), streams(IDS, 2, 5), steps=50, lr=0.01, callback=lambda k, x: k == 3
@@ -292,6 +308,7 @@ GOOD = Batch(np.zeros((1, 2), int), np.zeros((1, 2), int))
         (lambda m, one: m.sample(one, "if@", 3), ValueError, "'@' at position 2"),
         (lambda m, one: m.sample(one, "if", -3), ValueError, "length must be at least 0"),
         (lambda m, one: m.sample(one, "if", 3, temperature=-1), ValueError, "temperature"),
+        (lambda m, one: m.sample(one, "if", 0, temperature=-1), ValueError, "temperature"),
         (lambda m, one: m.sample(one, "if", 3, seed=-1), ValueError, "seed must be at least 0"),
     ],
 )  # fmt: skip
