@@ -172,28 +172,30 @@ def test(part, every, options):
     mutants, results = every, BUILD / f"{part}.jsonl"
     if options.function:
         mutants = [one for one in mutants if fnmatch(one.function, options.function)]
-    if options.again:
-        last = outcomes(results)
-        mutants = [one for one in mutants if last.get(one.name) == "survived"]
-        results = BUILD / f"{part}-again.jsonl"
-    if not options.resume:
+    if not (options.again or options.resume):
         results.unlink(missing_ok=True)
-    if options.sample and options.sample < len(mutants):
+    done = outcomes(results)
+    if options.again:
+        mutants = [one for one in mutants if one.name in done]
+    elif options.sample and options.sample < len(mutants):
         chosen = set(random.Random(0).sample(range(len(mutants)), options.sample))
         mutants = [one for k, one in enumerate(mutants) if k in chosen]
-    files = sorted({str(BUILD / "rnnlab" / one.file) for one in every})
-    done = outcomes(results)
+    # Of one that was tried before, the last outcome counts.
+    tried = {name for name, how in done.items() if not (options.again and how == "survived")}
     plan = {
-        "mutants": [one.name for one in mutants if one.name not in done],
+        "mutants": [one.name for one in mutants if one.name not in tried],
         "results": str(results),
         "jobs": options.jobs,
         "seconds": options.seconds,
-        "tests": [*(f"tests/test_{name}.py" for name in PARTS[part][1]), *files],
+        "tests": [
+            *(f"tests/test_{name}.py" for name in PARTS[part][1]),
+            *sorted({str(BUILD / "rnnlab" / one.file) for one in every}),
+        ],
     }
     (BUILD / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(BUILD), str(ROOT / "tools")])}
     command = [options.python, ROOT / "tools" / "mutation_run.py", BUILD]
-    print(f"{part}: {len(mutants)} of {len(every)} mutants", flush=True)
+    print(f"{part}: {len(plan['mutants'])} of {len(every)} mutants", flush=True)
     if subprocess.run(command, cwd=ROOT, env=environment).returncode:
         print(f"{part}: the tests could not be run on the copy of the package")
         return False
@@ -211,7 +213,7 @@ def test(part, every, options):
         f"{time.monotonic() - began:.0f} s",
         flush=True,
     )
-    return not unexplained and (share >= ENOUGH or options.again)
+    return not unexplained and share >= ENOUGH
 
 
 def outcomes(path):
