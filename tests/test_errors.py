@@ -52,6 +52,7 @@ CALLS = [
     (lambda m: rnn(m).cell("hello", H0), TypeError, "x must be an array of numbers, got str"),
     (lambda m: rnn(m).cell(X[:, 0], "hello"), TypeError, "state must be an array of numbers"),
     (lambda m: rnn(m).cell(X[:, 0], H0[:1]), ValueError, r"\(B, H\) = \(2, 5\), got \(1, 5\)"),
+    (lambda m: lstm(m).cell(X[:, 0], (H0[:1], H0)), ValueError, "state.h must have shape"),
     (lambda m: lstm(m).cell(X[:, 0], (H0, "hello")), TypeError, "state.c must be an array"),
     (lambda m: rnn(m).cell(X[:, 0, :3], H0), ValueError, r"\(any, 4\), got \(2, 3\)"),
     # lengths
