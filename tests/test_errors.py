@@ -74,6 +74,9 @@ CALLS = [
     (lambda m: m.LSTM(4, 5, 2)(X, H0), TypeError, "state must be .*tuple of 2, one layer's"),
     (lambda m: m.SimpleRNN(4, 5, 2)(X, (H0,)), ValueError, "tuple of 2.*got 1"),
     (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0,)), ValueError, "state must .*forward and the"),
+    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0[:1], H0)), ValueError, r"\(2, 5\), got \(1, 5"),
+    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0, H0[:1])), ValueError, r"\(2, 5\), got \(1, 5"),
+    (lambda m: m.SimpleRNN(4, 5, 2)(X, (H0, H0[:1])), ValueError, r"\(2, 5\), got \(1, 5\)"),
     # composition
     (lambda m: m.Stack([]), ValueError, "at least one layer, got an empty list"),
     (lambda m: m.Stack(rnn(m)), TypeError, "layers must be a list of layers"),

@@ -666,7 +666,7 @@ FROM_TORCH = [
     (lambda: nn.RNN(I, H, nonlinearity="relu"), ValueError,
      "native.nonlinearity must be 'tanh', got 'relu'; .*train a network with tanh"),
     (lambda: nn.RNNCell(I, H, nonlinearity="relu"), ValueError, "must be 'tanh', got 'relu'"),
-    (lambda: nn.LSTM(I, 3, proj_size=2), ValueError, "native.proj_size must be 0, got 2"),
+    (lambda: nn.LSTM(I, 3, proj_size=2), ValueError, "proj_size must be 0, got 2.*projection"),
     (lambda: nn.GRU(I, H, 2, dropout=0.1), ValueError,
      r"native\.dropout must be 0\.0, got 0\.1; .*native\.eval\(\)"),
     (lambda: nn.GRU(I, H).half(), ValueError, "one dtype, float32 or float64, got float16"),
