@@ -624,6 +624,7 @@ FROM_TORCH_STATES = [
     ("GRU", 2, X[None], ValueError, r"= \(2, any, 2\), got \(1, 4, 2\)"),
     ("GRU", 1, X[None].astype("float64"), TypeError, "state must be float32"),
     ("LSTM", 1, torch.zeros(1, B, H), TypeError, "tuple of 2, h_n and c_n, got Tensor"),
+    ("LSTM", 1, (X, X[None]), ValueError, r"state\[0\] must have 3 axes"),
     ("LSTM", 1, (X[None], X), ValueError, r"state\[1\] must have 3 axes"),
     ("LSTM", 1, (X[None], X[None, :3]), ValueError, r"state\.c must have shape"),
 ]
