@@ -175,3 +175,11 @@ def test_a_pair_of_tensors_with_gradients_is_no_state_of_one_array():
     h = torch.zeros(2, 5, requires_grad=True)
     with pytest.raises(TypeError, match="state must be an array of numbers, got tuple"):
         rnn(lab("torch"))(X, (h, h))
+
+
+@pytest.mark.parametrize(
+    "xs", [torch.zeros(2, 3, 4).to_sparse(), torch.zeros(2, 3, 4, device="meta")]
+)
+def test_tensors_that_hold_no_numbers_are_refused(xs):
+    with pytest.raises(TypeError, match="xs must be a tensor of numbers, not sparse and not on"):
+        rnn(lab("torch"))(xs)
