@@ -7,7 +7,8 @@ less than 90 % of a part's mutants are noticed.
 
 ``mutation.py numpy torch``: some parts. ``--again``: only what survived the last time. ``--sample
 300``: a random choice of so many, always the same ones. ``--function 'RNN.*'``: some functions.
-``--seconds 60``: a mutant that so many seconds of tests let pass has survived, whatever is left.
+``--seconds 10``: a mutant that so many seconds of tests let pass has survived, whatever is left.
+``--resume``: go on where the last run was interrupted, or after a sample with a larger one.
 """
 
 import argparse
@@ -241,7 +242,7 @@ def main():
     parser.add_argument("--sample", type=int, help="so many of each part, chosen at random")
     parser.add_argument("--function", help="only functions of this name; * for anything")
     parser.add_argument("--again", action="store_true", help="only those that survived last time")
-    parser.add_argument("--seconds", type=float, default=60, help="of tests, for each mutant")
+    parser.add_argument("--seconds", type=float, default=10, help="of tests, for each mutant")
     parser.add_argument("--resume", action="store_true", help="where the last run was interrupted")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
