@@ -18,8 +18,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
 	$(wildcard chapters/* assets/* _ext/*.py _templates/*) $(shell find rnnlab -name '*.py')
 
-.PHONY: help book serve pdf linkcheck test test-robust test-matrix lint audit chapters notebooks fuzz bench lab \
-	format clean
+.PHONY: help book serve pdf linkcheck test test-robust test-matrix lint audit chapters notebooks fuzz mutants \
+	bench lab format clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -62,6 +62,10 @@ notebooks: $(VENV)/.all ## run the chapters and store their outputs (one: make n
 
 fuzz: $(VENV)/.all ## call everything public with hypothesis' worst (MINUTES=10)
 	@$(BIN)/python tests/fuzz.py --minutes $(or $(MINUTES),10)
+
+mutants: $(VENV)/.all $(VENV)/care/.done ## change the package in thousands of ways: do tests notice? (ONLY=text, SAMPLE=300, AGAIN=1, RESUME=1)
+	@$(VENV)/care/bin/python tools/mutation.py $(ONLY) --python $(BIN)/python \
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--again) $(if $(RESUME),--resume)
 
 bench: $(VENV)/.all ## time layers, story and labs (AGAINST=1: fail if one got slower than in the kept run)
 	@failed=0; for part in layers story labs; do \

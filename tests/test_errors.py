@@ -1,5 +1,7 @@
 """Bad input to cells and layers: refused at the call, with the same words in the three."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,7 @@ CALLS = [
     (lambda m: m.RNNCell(4, 2, seed=0.5), TypeError, "seed must be a whole number"),
     (lambda m: m.LSTMCell(4, 2, dtype="float16"), ValueError, "dtype must be one of.*'float16'"),
     (lambda m: m.GRUCell(4, 2, reset_after=1), TypeError, "reset_after must be True or False"),
+    (lambda m: m.LSTM(4, 0), ValueError, "hidden_size must be at least 1, got 0"),
     (lambda m: m.LSTM(4, 2, 0), ValueError, "num_layers must be at least 1, got 0"),
     (lambda m: m.LSTM(4, 2, 1, "yes"), TypeError, "bidirectional must be True or False"),
     (lambda m: rnn(m).initial_state(-1), ValueError, "batch_size must be at least 0"),
@@ -42,10 +45,15 @@ CALLS = [
     (lambda m: rnn(m)(X.astype("float64")), TypeError, "got float64; convert it to float32, or"),
     (lambda m: rnn(m)("hello"), TypeError, "xs must be an array of numbers, got str; text"),
     (lambda m: rnn(m)([[[1.0], []]]), TypeError, "xs must be an array of numbers, got list"),
-    (lambda m: rnn(m)(NAN), ValueError, r"NaN or infinity at a valid step.*\(1, 2, 0\)"),
+    (lambda m: rnn(m)(NAN), ValueError, r"xs holds NaN or infinity at a valid step.*\(1, 2, 0\)"),
     (lambda m: rnn(m)(INF), ValueError, r"NaN or infinity at a valid step.*\(0, 1, 3\)"),
     (lambda m: rnn(m)(NAN, lengths=[3, 3]), ValueError, r"first at index \(1, 2, 0\)"),
     (lambda m: rnn(m).cell(X, H0), ValueError, r"x must have 2 axes \(B, I\)"),
+    (lambda m: rnn(m).cell("hello", H0), TypeError, "x must be an array of numbers, got str"),
+    (lambda m: rnn(m).cell(X[:, 0], "hello"), TypeError, "state must be an array of numbers"),
+    (lambda m: rnn(m).cell(X[:, 0], H0[:1]), ValueError, r"\(B, H\) = \(2, 5\), got \(1, 5\)"),
+    (lambda m: lstm(m).cell(X[:, 0], (H0[:1], H0)), ValueError, "state.h must have shape"),
+    (lambda m: lstm(m).cell(X[:, 0], (H0, "hello")), TypeError, "state.c must be an array"),
     (lambda m: rnn(m).cell(X[:, 0, :3], H0), ValueError, r"\(any, 4\), got \(2, 3\)"),
     # lengths
     (lambda m: rnn(m)(X, lengths=[4, 1]), ValueError, "between 0 and T = 3, got 4 at row 0"),
@@ -63,9 +71,12 @@ CALLS = [
     (lambda m: lstm(m)(X, (H0,)), TypeError, r"state must be LSTMState\(h, c\)"),
     (lambda m: lstm(m)(X, (H0, H0[:1])), ValueError, "state.c must have shape"),
     (lambda m: lstm(m)(X, (H0[:, :1], H0)), ValueError, "state.h must have shape"),
-    (lambda m: m.LSTM(4, 5, 2)(X, H0), TypeError, "tuple of 2, one layer's state each"),
+    (lambda m: m.LSTM(4, 5, 2)(X, H0), TypeError, "state must be .*tuple of 2, one layer's"),
     (lambda m: m.SimpleRNN(4, 5, 2)(X, (H0,)), ValueError, "tuple of 2.*got 1"),
-    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0,)), ValueError, "forward and the backward"),
+    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0,)), ValueError, "state must .*forward and the"),
+    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0[:1], H0)), ValueError, r"\(2, 5\), got \(1, 5"),
+    (lambda m: m.SimpleRNN(4, 5, 1, True)(X, (H0, H0[:1])), ValueError, r"\(2, 5\), got \(1, 5"),
+    (lambda m: m.SimpleRNN(4, 5, 2)(X, (H0, H0[:1])), ValueError, r"\(2, 5\), got \(1, 5\)"),
     # composition
     (lambda m: m.Stack([]), ValueError, "at least one layer, got an empty list"),
     (lambda m: m.Stack(rnn(m)), TypeError, "layers must be a list of layers"),
@@ -83,6 +94,7 @@ CALLS = [
     (lambda m: m.Bidirectional(rnn(m), None), TypeError, "bwd must be a layer"),
     (lambda m: m.RNN(rnn(m)), TypeError, "cell must be a cell such as"),
     (lambda m: m.RNN(m.LSTMCell), TypeError, "cell must be a cell such as"),
+    (lambda m: m.RNN(SimpleNamespace(step=len)), TypeError, "cell must be a cell such as"),
     # weights
     (lambda m: m.set_weights(rnn(m), {}), ValueError, "missing: .*cell.W_h.*unknown: none"),
     (lambda m: m.set_weights(rnn(m), m.get_weights(rnn(m)) | {"x": 1}), ValueError,
@@ -163,3 +175,11 @@ def test_a_pair_of_tensors_with_gradients_is_no_state_of_one_array():
     h = torch.zeros(2, 5, requires_grad=True)
     with pytest.raises(TypeError, match="state must be an array of numbers, got tuple"):
         rnn(lab("torch"))(X, (h, h))
+
+
+@pytest.mark.parametrize(
+    "xs", [torch.zeros(2, 3, 4).to_sparse(), torch.zeros(2, 3, 4, device="meta")]
+)
+def test_tensors_that_hold_no_numbers_are_refused(xs):
+    with pytest.raises(TypeError, match="xs must be a tensor of numbers, not sparse and not on"):
+        rnn(lab("torch"))(xs)

@@ -624,6 +624,7 @@ FROM_TORCH_STATES = [
     ("GRU", 2, X[None], ValueError, r"= \(2, any, 2\), got \(1, 4, 2\)"),
     ("GRU", 1, X[None].astype("float64"), TypeError, "state must be float32"),
     ("LSTM", 1, torch.zeros(1, B, H), TypeError, "tuple of 2, h_n and c_n, got Tensor"),
+    ("LSTM", 1, (X, X[None]), ValueError, r"state\[0\] must have 3 axes"),
     ("LSTM", 1, (X[None], X), ValueError, r"state\[1\] must have 3 axes"),
     ("LSTM", 1, (X[None], X[None, :3]), ValueError, r"state\.c must have shape"),
 ]
@@ -666,7 +667,7 @@ FROM_TORCH = [
     (lambda: nn.RNN(I, H, nonlinearity="relu"), ValueError,
      "native.nonlinearity must be 'tanh', got 'relu'; .*train a network with tanh"),
     (lambda: nn.RNNCell(I, H, nonlinearity="relu"), ValueError, "must be 'tanh', got 'relu'"),
-    (lambda: nn.LSTM(I, 3, proj_size=2), ValueError, "native.proj_size must be 0, got 2"),
+    (lambda: nn.LSTM(I, 3, proj_size=2), ValueError, "proj_size must be 0, got 2.*projection"),
     (lambda: nn.GRU(I, H, 2, dropout=0.1), ValueError,
      r"native\.dropout must be 0\.0, got 0\.1; .*native\.eval\(\)"),
     (lambda: nn.GRU(I, H).half(), ValueError, "one dtype, float32 or float64, got float16"),
@@ -701,8 +702,6 @@ def twice(**options):
     return built(keras.layers.Bidirectional(lstm(), **options))
 
 
-SAME = built(keras.layers.GRU(I))
-
 FROM_KERAS = [
     (lambda: keras.layers.Dense(H), TypeError,
      r"native must be a SimpleRNN, LSTM or GRU of keras\.layers.*got keras.*Dense$"),
@@ -716,8 +715,8 @@ FROM_KERAS = [
     (lambda: keras.Sequential([keras.Input((None, I)), lstm(), keras.layers.Dense(1)]), TypeError,
      r"native\[1\] must be .*model\.layers\[1:3\].*Dense$"),
     (lambda: [], ValueError, "at least one layer, got an empty list"),
-    (lambda: [SAME, SAME], ValueError, r"native\[1\] stands in the list twice.*shared"),
-    (lambda: [[SAME]], TypeError, r"native\[0\] must be .* got list$"),
+    (lambda: [built(lstm())] * 2, ValueError, r"native\[1\] stands in the list twice.*shared"),
+    (lambda: [[built(lstm())]], TypeError, r"native\[0\] must be .* got list$"),
     (lambda: [built(lstm()), built(lstm(), 5)], ValueError, "reads 5 features"),
     (lambda: [built(lstm()), built(lstm(dtype="float64"), H)], ValueError, "32, .* is float64"),
     (lambda: built(lstm(activation="relu")), ValueError,

@@ -6,6 +6,7 @@ import torch
 from support import CELLS, FRAMEWORKS, as_numpy, close, flat, lab, network, randomise
 
 from rnnlab.batching import Batch, batches, mask
+from rnnlab.text import Vocabulary
 
 B, T, I = 4, 5, 3
 LENGTHS = [5, 0, 2, 4]
@@ -188,6 +189,8 @@ def test_empty_sequences_have_an_answer(framework, kind):
     if kind.endswith("every"):
         assert tuple(answer.shape) == (2, 0, 3 if kind.startswith("classes") else 2)
         return
+    rounded, _ = model(framework, kind, dtype="float32")(np.zeros((2, 0, I), "float32"))
+    assert as_numpy(rounded).dtype == np.float32
     bias = lab(framework).get_weights(one)["b_y"]
     close(as_numpy(answer).reshape(2, -1), np.stack([bias, bias]))
     answer, _ = one(np.zeros((0, T, I)))
@@ -251,6 +254,66 @@ def test_a_forecast_feeds_itself(read):
         close(found[-1], series[:, 4:11])
     close(found[1], found[0])
     close(found[2], found[0])
+
+
+DEFAULTS = {
+    "RNNCell": lambda m, **o: m.RNNCell(4, 5, **o),
+    "LSTMCell": lambda m, **o: m.LSTMCell(4, 5, **o),
+    "GRUCell": lambda m, **o: m.GRUCell(4, 5, **o),
+    "CharLM": lambda m, **o: m.CharLM(Vocabulary("helo"), m.GRU(4, 5), **o),
+    "Classifier": lambda m, **o: m.Classifier(m.GRU(4, 5), 3, **o),
+    "Forecaster": lambda m, **o: m.Forecaster(m.GRU(4, 5), **o),
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_seed_is_0_where_none_is_given(framework, name):
+    m = lab(framework)
+    plain, same, other = (
+        m.get_weights(DEFAULTS[name](m, **seed)) for seed in ({}, {"seed": 0}, {"seed": 1})
+    )
+    close(list(plain.values()), list(same.values()), 0)
+    assert any((plain[weight] != other[weight]).any() for weight in plain)
+    assert {weight.dtype for weight in plain.values()} == {np.dtype("float32")}
+    if hasattr(DEFAULTS[name](m), "dropout"):
+        assert DEFAULTS[name](m).dropout == 0
+
+
+@pytest.mark.parametrize("builder", ["SimpleRNN", "LSTM", "GRU"])
+def test_a_layer_of_one_level_has_the_weights_of_its_cell(framework, builder):
+    m = lab(framework)
+    cell = getattr(m, builder.removeprefix("Simple") + "Cell")
+    expected = m.get_weights(m.RNN(cell(4, 5, seed=3)))
+    found = m.get_weights(getattr(m, builder)(4, 5, seed=3))
+    close(list(found.values()), list(expected.values()), 0)
+
+
+def test_a_model_goes_on_from_a_state(framework, kind):
+    one, xs = model(framework, kind), batch(kind).inputs
+    whole, final = one(xs)
+    _, state = one(xs[:, :2])
+    rest, end = one(xs[:, 2:], state)
+    close(flat(end), flat(final))
+    if kind.endswith("every"):
+        close(rest, as_numpy(whole)[:, 2:])
+    if kind.endswith("last"):
+        close(rest, whole)
+
+
+def test_what_a_checkpoint_says_of_a_model(framework):
+    m = lab(framework)
+    forecaster = m.Forecaster(m.GRU(1, 4), 2, horizon=3)
+    expected = {"model": "Forecaster", "read": "last", "features": 2, "horizon": 3}
+    assert forecaster.about() == expected
+    classifier = m.Classifier(m.GRU(1, 4), 3, read="max")
+    assert classifier.about() == {"model": "Classifier", "read": "max", "classes": 3}
+    language = m.CharLM(Vocabulary("helo", "?"), m.GRU(5, 4))
+    assert language.about() == {"model": "CharLM", "symbols": "helo?", "unknown": "?"}
+
+
+def test_large_logits_do_not_overflow(framework):
+    found = lab(framework).cross_entropy([[1e5, 0.0], [0.0, 1e5]], [0, 0])
+    assert float(found) == pytest.approx(5e4)
 
 
 X, Y = np.zeros((2, 3, 1), "float32"), np.zeros((2, 1, 1), "float32")
@@ -319,6 +382,9 @@ CALLS = [
      "between 0 and 2 .*got 3"),
     (lambda m: m.forecast(forecaster(m, features=2), X, 3), ValueError, "gives 2 and reads 1"),
     (lambda m: m.forecast(forecaster(m), X[:, :0], 3), ValueError, "at least one step to go on"),
+    (lambda m: m.forecast("GRU", X, 3), TypeError, "model must be a Forecaster"),
+    (lambda m: m.forecast(classifier(m), X, 3), TypeError, "model must be a Forecaster"),
+    (lambda m: m.forecast(forecaster(m), "hello", 3), TypeError, "xs must be an array of"),
     (lambda m: m.forecast(forecaster(m), X, 0), ValueError, "steps must be at least 1"),
     (lambda m: m.cross_entropy(X[0], [0, 1]), ValueError, r"last axis, \(3,\), got \(2,\)"),
     (lambda m: m.cross_entropy([0.0], 0), ValueError, r"two axes \(\.\.\., C\), got shape \(1,\)"),
@@ -330,6 +396,8 @@ CALLS = [
     (lambda m: m.cross_entropy(X, np.zeros((2, 3), int), np.ones(2, bool)), ValueError,
      r"shape of the targets, \(2, 3\), got \(2,\)"),
     (lambda m: m.cross_entropy("hello", [0]), TypeError, "logits must be an array of numbers"),
+    (lambda m: smooth(m, "hello", X), TypeError, "predictions must be an array of numbers"),
+    (lambda m: smooth(m, X, "hello"), TypeError, "targets must be an array of numbers"),
     (lambda m: smooth(m, X, X[:, :1]), ValueError, r"\(2, 3, 1\) float32 and \(2, 1, 1\)"),
     (lambda m: smooth(m, X, X.astype("float64")), ValueError, "float32 and .* float64"),
     (lambda m: smooth(m, X, X, np.zeros((2, 3), bool)), ValueError, "no valid target"),

@@ -39,7 +39,13 @@ def test_unknown_characters():
     assert "c" not in vocabulary
     assert "?" in vocabulary
     with pytest.raises(ValueError, match=r"'c' at position 2.*2 symbols"):
-        Vocabulary("ab").encode("abc")
+        Vocabulary("ab").encode("abcc")
+    assert Vocabulary.from_text("ba", "?") == Vocabulary("ab", "?")
+
+
+@pytest.mark.parametrize("unknown", [None, "?"])
+def test_no_text_has_no_ids_but_their_type(unknown):
+    assert Vocabulary("ab", unknown).encode("").dtype == np.int64
 
 
 def test_vocabularies_compare_and_show_themselves():
@@ -47,9 +53,15 @@ def test_vocabularies_compare_and_show_themselves():
     assert Vocabulary("ab") != Vocabulary("ab", unknown="?")
     assert Vocabulary("ab") != "ab"
     assert len({Vocabulary("ab"), Vocabulary("ab")}) == 1
+    assert hash(Vocabulary("ab")) != hash(Vocabulary("ba"))
+    assert repr(Vocabulary("ab")) == "Vocabulary('ab')"
+    assert repr(Vocabulary("ab", "?")) == "Vocabulary('ab', unknown='?')"
     for vocabulary in (Vocabulary("ab"), Vocabulary("ab", unknown="?")):
         assert eval(repr(vocabulary)) == vocabulary
         assert Vocabulary(vocabulary.symbols, vocabulary.unknown) == vocabulary
+
+
+RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
@@ -68,25 +80,38 @@ def test_vocabularies_compare_and_show_themselves():
         (lambda: Vocabulary("ab", unknown="?").encode(None), TypeError, "got NoneType"),
         (lambda: Vocabulary("ab").decode([0, 2]), ValueError, "between 0 and 1.*got 2"),
         (lambda: Vocabulary("ab").decode([-1]), ValueError, "got -1"),
-        (lambda: Vocabulary("ab").decode([0.5]), TypeError, "got float64"),
+        (lambda: Vocabulary("ab").decode([0.5]), TypeError, "ids must .*got float64"),
         (lambda: Vocabulary("ab").decode([[0]]), ValueError, r"got shape \(1, 1\)"),
         (lambda: one_hot("abc", "ab"), ValueError, "'c' at position 2"),
         (lambda: one_hot(["ab", "a"], "ab"), ValueError, r"one length, got \[2, 1\]"),
         (lambda: one_hot([2], 2), ValueError, "got 2"),
-        (lambda: one_hot([0.0], 2), TypeError, "got float64"),
+        (lambda: one_hot([0.0], 2), TypeError, "tokens must .*got float64"),
         (lambda: one_hot([0], 0), ValueError, "vocabulary must be at least 1"),
         (lambda: one_hot([0], 2, dtype="int64"), ValueError, "dtype must be one of"),
         (lambda: windows([0, 1, 2], 3), ValueError, "at most 2 .*got 3"),
-        (lambda: windows([0, 1, 2], 0), ValueError, "at least 1, got 0"),
+        (lambda: windows([0, 1, 2], 0), ValueError, "length must be at least 1, got 0"),
+        (lambda: windows([0.5], 1), TypeError, "ids must .*got float64"),
         (lambda: windows([0, 1, 2], 1.5), TypeError, "whole number, got 1.5"),
         (lambda: windows("abc", 2), TypeError, "encode it"),
         (lambda: windows([[0, 1]], 1), ValueError, r"one axis, got shape \(1, 2\)"),
         (lambda: streams([0, 1], 1, 1, restart=0), ValueError, "restart must be at least 1"),
+        (lambda: streams([0, 1], 0, 1), ValueError, "batch_size must be at least 1"),
+        (lambda: streams([0, 1], 1, 0), ValueError, "length must be at least 1"),
         (lambda: streams([0, 1], 2, 1), ValueError, "more than batch_size = 2.*got 2"),
-        (lambda: split([0, 1], 1.0), ValueError, "less than 1, got 1.0"),
-        (lambda: draw([0.0], -1, None), ValueError, "at least 0, got -1"),
+        (lambda: split([0, 1], 1.0), ValueError, "fraction must be less than 1, got 1.0"),
+        (lambda: split([0, 1], 0.0), ValueError, "fraction must be greater than 0, got 0.0"),
+        (lambda: split(3), TypeError, "ids must be a sequence that can be cut, got int"),
+        (lambda: draw([0.0], -1, None), ValueError, "temperature must be at least 0, got -1"),
+        (lambda: draw(["a"], 1, RNG), TypeError, "logits must be an array of numbers"),
+        (lambda: draw([[0.0]], 1, RNG), ValueError, r"logits must be \(V,\).* got shape \(1, 1\)"),
+        (lambda: draw([], 1, RNG), ValueError, r"logits must be \(V,\).* got shape \(0,\)"),
         (lambda: NGram(-1, [0], 2), ValueError, "order must be at least 0"),
-        (lambda: NGram(1, [2], 2), ValueError, "got 2"),
+        (lambda: NGram(63, [0], 1), ValueError, "order must be at most 62"),
+        (lambda: NGram(1, [0], 0), ValueError, "size must be at least 1"),
+        (lambda: NGram(27, [0], 5), ValueError, r"2\*\*62 runs .*order 27 with size 5"),
+        (lambda: NGram(1, [2], 2), ValueError, "ids must .*got 2"),
+        (lambda: NGram(1, [[0]], 2), ValueError, r"ids must have one axis.*\(1, 1\)"),
+        (lambda: NGram(1, [0], 2).loss([]), ValueError, "ids must hold at least one token"),
     ],
 )
 def test_bad_input_is_refused_with_the_reason(make, error, words):
@@ -99,7 +124,9 @@ def test_one_hot_forms():
     assert (one_hot("hello", "helo").sum(-1) == 1).all()
     assert one_hot(["he", "lo"], Vocabulary("helo")).shape == (2, 2, 4)
     assert one_hot(np.array([[1]]), Vocabulary("ab"), dtype="float64").tolist() == [[[0, 1]]]
+    assert one_hot([1, 0], Vocabulary("ab")).tolist() == [[0, 1], [1, 0]]
     assert one_hot("", "ab").shape == (0, 2)
+    assert one_hot([], "ab").shape == (0, 2)
     assert one_hot([], 3).shape == (0, 3)
     assert one_hot("a", "ab").dtype == np.float32
 
@@ -141,6 +168,7 @@ def test_split_is_by_position():
     train, rest = split(np.arange(10), 0.9)
     assert train.tolist() == list(range(9))
     assert rest.tolist() == [9]
+    assert [len(part) for part in split("x" * 20)] == [18, 2]
 
 
 def test_draws_follow_the_probabilities():
@@ -152,6 +180,15 @@ def test_draws_follow_the_probabilities():
     np.testing.assert_allclose(cold / 20_000, p**2 / (p**2).sum(), atol=0.01)
     assert draw([0.0, 3.0, 2.0], 0, rng) == 1
     assert draw([0.0, 1000.0], 1.0, rng) == 1  # no overflow
+    assert draw([3.0], 1.0, rng) == 0
+
+
+def test_what_has_no_probability_is_never_drawn():
+    class Lowest(np.random.Generator):
+        def random(self):  # the least that it can be
+            return 0.0
+
+    assert draw([-np.inf, 0.0], 1.0, Lowest(np.random.PCG64())) == 1
 
 
 @settings(deadline=None)
@@ -179,3 +216,13 @@ def test_ngram_probabilities_are_witten_bells_and_sum_to_one(ids, order):
 
 def test_ngram_of_order_0_is_uniform():
     assert NGram(0, [0, 1], 5).loss([0, 3, 4]) == pytest.approx(np.log(5))
+
+
+def test_ngram_tells_long_runs_apart():
+    """Four symbols, 31 of them: as many as there is room to count."""
+    before = [3] * 30
+    model = NGram(31, [*before, 0], size=4)
+    p = [model.probabilities([*before, x])[-1] for x in range(4)]
+    assert sum(p) == pytest.approx(1)
+    assert p[0] > p[3] > p[1] == pytest.approx(p[2])
+    assert model.loss([0]) > 0

@@ -212,6 +212,22 @@ def test_beta2_is_how_long_a_large_gradient_is_remembered(framework):
     assert moved[0.999] < 0.01
 
 
+def test_small_gradients_are_clipped_too(framework):
+    grads = {"a": as_tensor(framework, [0.3]), "b": as_tensor(framework, [0.4])}
+    clipped, norm = lab(framework).clip_by_global_norm(grads, 0.25)
+    assert float(norm) == pytest.approx(0.5)
+    close([clipped["a"], clipped["b"]], [np.array([0.15]), np.array([0.2])], 1e-7)
+
+
+def test_samples_are_drawn_at_temperature_1_with_seed_0_where_nothing_is_said(framework):
+    m, one = lab(framework), model(framework)
+    drawn = m.sample(one, "if", 30)
+    assert drawn == m.sample(one, "if", 30, temperature=1.0, seed=0)
+    assert drawn != m.sample(one, "if", 30, temperature=2.0)
+    assert drawn != m.sample(one, "if", 30, seed=1)
+    assert m.sample(one, "if", 0) == ""
+
+
 def test_a_callback_can_end_training(framework):
     losses = lab(framework).fit(
         model(framework), streams(IDS, 2, 5), steps=50, lr=0.01, callback=lambda k, x: k == 3
@@ -248,7 +264,7 @@ GOOD = Batch(np.zeros((1, 2), int), np.zeros((1, 2), int))
         (lambda m, one: one([0, 1]), ValueError, r"two axes \(B, T\).*shape \(2,\)"),
         (lambda m, one: one([[0, V]]), ValueError, f"between 0 and {V - 1}.*got {V}"),
         (lambda m, one: one([[0, -1]]), ValueError, "got -1"),
-        (lambda m, one: one([[0.5]]), TypeError, "got float64"),
+        (lambda m, one: one([[0.5]]), TypeError, "ids .*got float64"),
         (lambda m, one: one(np.array([["a"]])), TypeError, "encode text"),
         (lambda m, one: one.loss(Batch([[0, 1]], [[0]])), ValueError, r"\(1, 2\) and \(1, 1\)"),
         (lambda m, one: one.loss(Batch([[0]], [[V]])), ValueError, f"got {V}"),
@@ -273,15 +289,26 @@ GOOD = Batch(np.zeros((1, 2), int), np.zeros((1, 2), int))
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=np.nan), ValueError, "lr must be .*finite"),
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, clip=0), ValueError, "greater than 0"),
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, beta2=1), ValueError, "beta2 .*less"),
+        (lambda m, one: m.fit("GRU", [GOOD], steps=1, lr=0.1), TypeError, "model must be a CharLM"),
+        (lambda m, one: m.evaluate("GRU", [GOOD]), TypeError, "model must be a CharLM"),
+        (lambda m, one: m.clip_by_global_norm({"a": [1.0]}, 0), ValueError, "limit must be"),
+        (lambda m, one: m.get_weights("GRU"), TypeError, "layer must be a cell, layer or model"),
+        (lambda m, one: m.set_weights("GRU", {}), TypeError, "layer must be a cell, layer or"),
+        (lambda m, one: m.clip_by_global_norm([1.0], 1), TypeError, "grads must be a dict"),
+        (lambda m, one: m.clip_by_global_norm({"a": "b"}, 1), TypeError, "grads.'a'. must be an"),
+        (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, seed=-1), ValueError, "seed must be"),
+        (lambda m, one: m.Adam("GRU"), TypeError, "model must be a cell, layer or model of rnnlab"),
         (lambda m, one: m.Adam(one, beta1=-0.1), ValueError, "beta1 must be at least 0"),
         (lambda m, one: m.Adam(one, eps="small"), TypeError, "eps must be a number"),
         (lambda m, one: m.fit(one, [GOOD], steps=1, lr=0.1, progress=1), TypeError, "progress"),
         (lambda m, one: m.fit(one, [], steps=1, lr=0.1), ValueError, "gave nothing in pass 0"),
         (lambda m, one: m.fit(one, 3, steps=1, lr=0.1), TypeError, "iterable, got int"),
+        (lambda m, one: m.sample("GRU", "if", 3), TypeError, "model must be a CharLM"),
         (lambda m, one: m.sample(one, "", 3), ValueError, "at least one character"),
         (lambda m, one: m.sample(one, "if@", 3), ValueError, "'@' at position 2"),
         (lambda m, one: m.sample(one, "if", -3), ValueError, "length must be at least 0"),
         (lambda m, one: m.sample(one, "if", 3, temperature=-1), ValueError, "temperature"),
+        (lambda m, one: m.sample(one, "if", 0, temperature=-1), ValueError, "temperature"),
         (lambda m, one: m.sample(one, "if", 3, seed=-1), ValueError, "seed must be at least 0"),
     ],
 )  # fmt: skip
