@@ -40,7 +40,7 @@ from mutmut.mutation.trampoline_templates import mangle_function_name
 from mutmut.utils.format_utils import get_mutant_name
 
 ROOT = Path(__file__).parents[1]
-BUILD = ROOT / "_build" / "mutants"
+BUILD = ROOT / "build" / "mutants"  # not in _build: a build of the book begins by emptying that
 LIST = ROOT / "tests" / "survivors.toml"
 ENOUGH = 0.9
 
