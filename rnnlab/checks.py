@@ -251,7 +251,11 @@ def path(name, value):
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
         raise TypeError(f"{name} must be a path, a string or a Path, got {type(value).__name__}")
     found = Path(value)
-    if not found.name or "\0" in str(found):
+    try:
+        known = bool(os.fsencode(found))  # a file system has no half of a character
+    except UnicodeEncodeError:
+        known = False
+    if not known or not found.name or "\0" in str(found):
         raise ValueError(f"{name} must be the path of a file, got {str(value)!r}")
     return found
 
@@ -678,11 +682,14 @@ def some_targets(count):
         )
 
 
-def prompt(text):
-    """A prompt must hold a character: it is what the first guess rests on."""
+def prompt(text, vocabulary):
+    """The token ids of a prompt. It must hold a character: the first guess rests on it."""
     if not isinstance(text, str) or not text:
         raise ValueError(f"prompt must hold at least one character, got {text!r}")
-    return text
+    try:
+        return vocabulary.encode(text)
+    except ValueError as error:
+        raise ValueError(f"prompt {str(error).removeprefix('text ')}") from None
 
 
 def exactly(name, value, classes, expected):

@@ -677,6 +677,7 @@ def main():
         pages = int(memory.read_text().split()[0])
         limit = pages * resource.getpagesize() + 6 * 2**30
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    os.chdir(FOLDER)  # a name without a folder is a path, too
     end = time.monotonic() + 60 * options.minutes
     found, counts = {}, Counter()
     jobs = [t for t in targets() if t.parameters and options.only in t.name]

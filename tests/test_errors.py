@@ -177,6 +177,12 @@ def test_a_pair_of_tensors_with_gradients_is_no_state_of_one_array():
         rnn(lab("torch"))(X, (h, h))
 
 
+@pytest.mark.parametrize("lengths", [torch.ones(2).to_sparse(), torch.ones(2, device="meta")])
+def test_lengths_without_numbers_are_refused(lengths):
+    with pytest.raises(TypeError, match="lengths must be a tensor of numbers, not sparse"):
+        rnn(lab("torch"))(torch.zeros(2, 3, 4), lengths=lengths)
+
+
 @pytest.mark.parametrize(
     "xs", [torch.zeros(2, 3, 4).to_sparse(), torch.zeros(2, 3, 4, device="meta")]
 )

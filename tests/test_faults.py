@@ -307,6 +307,7 @@ def test_where_no_checkpoint_can_be_written_training_does_not_begin(tmp_path):
         (3, TypeError, "checkpoint must be a path, a string or a Path, got int"),
         ("", ValueError, "checkpoint must be the path of a file, got ''"),
         ("a\0b", ValueError, "checkpoint must be the path of a file"),
+        ("a\ud800", ValueError, "checkpoint must be the path of a file"),
     ]
     for path, error, words in cases:
         with pytest.raises(error, match=words):

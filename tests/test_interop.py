@@ -3,6 +3,7 @@
 test_native.py compares with the same layers by translations of its own, which do not use interop.
 """
 
+import importlib
 import os
 import subprocess
 import sys
@@ -799,3 +800,16 @@ def test_a_keras_that_computes_otherwise_or_is_missing_is_told(monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND")
     with pytest.raises(ImportError, match="import of keras"):
         m.from_native(layer)
+
+
+def test_torch_takes_arrays_that_are_read_backwards():
+    """Along an axis of one, too, where NumPy calls such an array contiguous."""
+    torch_lab = importlib.import_module("rnnlab.torch")
+    layer = torch_lab.GRU(4, 3)
+    state = np.ones((1, 2, 3), np.float32)
+    found = torch_lab.state_from_native(layer, state[::-1])
+    assert bool((found == 1).all())
+    weights = torch_lab.get_weights(layer)
+    torch_lab.set_weights(layer, {name: w[::-1] for name, w in weights.items()})
+    for name, weight in torch_lab.get_weights(layer).items():
+        np.testing.assert_array_equal(weight, weights[name][::-1])

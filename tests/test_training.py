@@ -135,6 +135,13 @@ def test_samples_are_the_same_in_the_three():
     assert drawn[0, 0] == drawn[0, 1]
 
 
+def test_a_prompt_outside_the_vocabulary_is_called_by_its_name(framework):
+    m = lab(framework)
+    model = m.CharLM(Vocabulary("helo"), m.RNN(m.RNNCell(4, 3)))
+    with pytest.raises(ValueError, match=r"^prompt holds 'x' at position 2, .* vocabulary of 4"):
+        m.sample(model, "hex", 1)
+
+
 def test_sampling_continues_from_the_whole_prompt(framework):
     one = model(framework)
     logits, _ = one(VOCABULARY.encode("if you")[None])

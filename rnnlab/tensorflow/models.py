@@ -302,7 +302,7 @@ def sample(model, prompt, length, *, temperature=1.0, seed=0):
     checks.model(model, "vocabulary", expected="a CharLM")
     length = checks.size("length", length, minimum=0)
     rng = init.generator(seed, "sample")
-    ids = model.vocabulary.encode(checks.prompt(prompt))
+    ids = checks.prompt(prompt, model.vocabulary)
     temperature = checks.number("temperature", temperature, minimum=0)
     drawn, state = [], None
     for _ in range(length):

@@ -3,7 +3,6 @@
 Shapes: B rows in a batch, I input features, H units (the hidden size), G gates.
 """
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -24,7 +23,9 @@ def tensor(name, value, like=None):
         if value.layout != torch.strided or value.device.type == "meta":
             raise TypeError(f"{name} must be a tensor of numbers, not sparse and not on 'meta'")
         return value
-    array = np.asarray(checks.array(name, value), order="C")  # PyTorch has no negative strides
+    array = checks.array(name, value)
+    if min(array.strides, default=0) < 0:
+        array = array.copy()  # PyTorch has no negative strides
     try:
         return torch.tensor(array, device=None if like is None else like.device)
     except TypeError:

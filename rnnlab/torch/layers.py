@@ -60,7 +60,8 @@ class Layer(nn.Module):
         B, T, _ = xs.shape
         valid = None
         if lengths is not None:
-            lengths = lengths.cpu() if isinstance(lengths, torch.Tensor) else lengths
+            if isinstance(lengths, torch.Tensor):
+                lengths = tensor("lengths", lengths).cpu()
             valid = mask(checks.lengths(lengths, B, T), T, xs.device)
         if not torch.isfinite(xs.detach().sum()):  # one pass; more only if something may be wrong
             bad = ~torch.isfinite(xs.detach())
@@ -429,4 +430,4 @@ def set_weights(layer, weights):
     named = weights_of("layer", layer)
     with torch.no_grad():
         for name, value in check_weights(weights, get_weights(layer)).items():
-            named[name].copy_(torch.from_numpy(value))
+            named[name].copy_(tensor(name, value))
