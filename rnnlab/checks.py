@@ -252,10 +252,10 @@ def path(name, value):
         raise TypeError(f"{name} must be a path, a string or a Path, got {type(value).__name__}")
     found = Path(value)
     try:
-        known = bool(os.fsencode(found))  # a file system has no half of a character
-    except UnicodeEncodeError:
-        known = False
-    if not known or not found.name or "\0" in str(found):
+        encoded = os.fsencode(found)
+    except UnicodeEncodeError:  # half of a character, which no file system knows
+        encoded = b""
+    if not encoded or not found.name or b"\0" in encoded:
         raise ValueError(f"{name} must be the path of a file, got {str(value)!r}")
     return found
 

@@ -3,7 +3,6 @@
 test_native.py compares with the same layers by translations of its own, which do not use interop.
 """
 
-import importlib
 import os
 import subprocess
 import sys
@@ -668,7 +667,8 @@ FROM_TORCH = [
     (lambda: nn.RNN(I, H, nonlinearity="relu"), ValueError,
      "native.nonlinearity must be 'tanh', got 'relu'; .*train a network with tanh"),
     (lambda: nn.RNNCell(I, H, nonlinearity="relu"), ValueError, "must be 'tanh', got 'relu'"),
-    (lambda: nn.LSTM(I, 3, proj_size=2), ValueError, "proj_size must be 0, got 2.*projection"),
+    (lambda: nn.LSTM(I, 3, proj_size=2), ValueError,
+     r"native\.proj_size must be 0, got 2.*projection"),
     (lambda: nn.GRU(I, H, 2, dropout=0.1), ValueError,
      r"native\.dropout must be 0\.0, got 0\.1; .*native\.eval\(\)"),
     (lambda: nn.GRU(I, H).half(), ValueError, "one dtype, float32 or float64, got float16"),
@@ -804,12 +804,12 @@ def test_a_keras_that_computes_otherwise_or_is_missing_is_told(monkeypatch):
 
 def test_torch_takes_arrays_that_are_read_backwards():
     """Along an axis of one, too, where NumPy calls such an array contiguous."""
-    torch_lab = importlib.import_module("rnnlab.torch")
-    layer = torch_lab.GRU(4, 3)
+    m = lab("torch")
+    layer = m.GRU(4, 3)
     state = np.ones((1, 2, 3), np.float32)
-    found = torch_lab.state_from_native(layer, state[::-1])
+    found = m.state_from_native(layer, state[::-1])
     assert bool((found == 1).all())
-    weights = torch_lab.get_weights(layer)
-    torch_lab.set_weights(layer, {name: w[::-1] for name, w in weights.items()})
-    for name, weight in torch_lab.get_weights(layer).items():
+    weights = m.get_weights(layer)
+    m.set_weights(layer, {name: w[::-1] for name, w in weights.items()})
+    for name, weight in m.get_weights(layer).items():
         np.testing.assert_array_equal(weight, weights[name][::-1])
