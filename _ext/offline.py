@@ -7,6 +7,8 @@
   page is a third shorter.
 * The theme asks every code block for its width when a page is read, and so has all of the page laid
   out at once. assets/book.js asks when a block is seen, so the theme need not.
+* A figure is read when the reader comes near it. Its size is written beside it, so that its place is
+  kept until then.
 * The formulas are made by typeset_math.py. How the theme's scripts are cut down is written in
   _templates/layout.html.
 """
@@ -24,6 +26,10 @@ logger = logging.getLogger(__name__)
 UNCOLOURED = (Name, Punctuation, Whitespace)
 # Scripts in the page's own text set values in the first; the second holds a font that sets heights.
 NEEDED_AT_ONCE = ("documentation_options.js", "math.js")
+
+FIGURE = re.compile(r'<img (?=[^>]*src="(?:\.\./)*(_images/[^"/]+\.svg)")')
+SIZE = re.compile(r'<svg\b[^>]*?\swidth="([\d.]+)pt"\sheight="([\d.]+)pt"')
+PIXELS = 96 / 72  # of CSS, in a point
 
 ASKS_FOR_WIDTHS = r'\["pre","\.nboutput > \.output_area"[^\]]*'
 
@@ -68,9 +74,36 @@ def quieten(app, exception):
         script.write_text(text, encoding="utf-8")
 
 
+def late_figures(app, exception):
+    """Have browsers read a figure when it is nearly seen, and keep its room before."""
+    if exception is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    sizes = {}
+    for figure in (out / "_images").glob("*.svg"):
+        size = SIZE.search(figure.read_text(encoding="utf-8"))
+        if size is None:
+            logger.warning("a figure without a size in points: %s", figure, type="offline")
+        else:
+            sizes[f"_images/{figure.name}"] = [
+                round(float(side) * PIXELS) for side in size.groups()
+            ]
+
+    def late(match):
+        if match[1] not in sizes:
+            return match[0]
+        width, height = sizes[match[1]]
+        return f'<img loading="lazy" width="{width}" height="{height}" '
+
+    for page in out.rglob("*.html"):
+        html = page.read_text(encoding="utf-8")
+        page.write_text(FIGURE.sub(late, html), encoding="utf-8")
+
+
 def setup(app):
     PygmentsBridge.html_formatter = LightFormatter
     # 900: after the handlers that add scripts to the page
     app.connect("html-page-context", lighten, priority=900)
     app.connect("build-finished", quieten)
+    app.connect("build-finished", late_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -49,8 +49,20 @@ TOO_WIDE = """() => {
   }
   return wide;
 }"""
-MISSING_PICTURES = """() => [...document.querySelectorAll('main img')]
-  .filter(img => img.complete && !img.naturalWidth).map(img => img.src)"""
+# What did not come, and what takes another room than the page has kept for it.
+MISSING_PICTURES = """async () => {
+  const pictures = [...document.querySelectorAll('main img')], off = [];
+  for (const img of pictures) {
+    await img.decode().catch(() => {});
+    const kept = [img.getAttribute('width'), img.getAttribute('height')];
+    const own = [img.naturalWidth, img.naturalHeight];
+    if (!img.naturalWidth) off.push(img.src);
+    else if (img.closest('.cell_output') && !kept[0]) off.push(`no room kept: ${img.src}`);
+    else if (kept[0] && kept.some((size, k) => Math.abs(size - own[k]) > 1))
+      off.push(`${kept} is kept, ${own} needed: ${img.src}`);
+  }
+  return off;
+}"""
 
 
 LATE = """<script>
@@ -160,6 +172,8 @@ def test_a_wrong_address_shows_a_page_that_works(browser, wrong):
         ("too wide", '<p style="width: 400px">wide</p>'),
         ("too wide", '<pre style="overflow: visible; width: 500px">a</pre>'),
         ("missing pictures", '<img src="nowhere.svg" alt="a figure">'),
+        ("missing pictures", '<img src="_static/favicon.svg" width="9" height="9" alt="wrong">'),
+        ("missing pictures", '<p class="cell_output"><img src="_static/favicon.svg" alt="a"></p>'),
         ("moves", LATE),
     ],
 )

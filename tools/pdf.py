@@ -151,6 +151,7 @@ def on_paper(article, page, known):
         for tag in article.find_all(attrs={attribute: True}):
             tag[attribute] = " ".join(f"{page}/{name}" for name in tag[attribute].split())
     for image in article.select("img[src]"):
+        image.attrs.pop("loading", None)  # paper shows all of them
         image["src"] = resolved(page, image["src"])
     for link in article.select("a[href]"):
         link["href"] = inside(page, link["href"], known)
