@@ -7,8 +7,8 @@
   page is a third shorter.
 * The theme asks every code block for its width when a page is read, and so has all of the page laid
   out at once. assets/book.js asks when a block is seen, so the theme need not.
-* A figure is read when the reader comes near it. Its size is written beside it, so that its place is
-  kept until then.
+* A figure is read when the reader comes near it. Its size is written beside it, so that its room
+  is kept until then.
 * The formulas are made by typeset_math.py. How the theme's scripts are cut down is written in
   _templates/layout.html.
 """

@@ -37,8 +37,8 @@ needs_chromium = [
     pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed: apt-get install chromium"),
 ]
 
-# A script that shows all that a page folds away, and lays out all that is not on the screen. Figures
-# are read at once, too, which a browser leaves until the reader is near.
+# A script that shows all that a page folds away, and lays out all that is not on the screen. It
+# reads all figures at once, too, which a browser leaves until the reader is near.
 UNFOLD = """
 document.querySelectorAll('img').forEach(img => { img.loading = 'eager' });
 document.querySelectorAll('details').forEach(box => { box.open = true });
