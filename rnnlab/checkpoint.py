@@ -49,7 +49,7 @@ def write(path, arrays, about):
             f"{type(about).__name__}"
         )
     for name in arrays:
-        _check_name(name)
+        _check_name(name, "arrays")
     arrays = {
         name: np.asarray(checks.array(f"arrays[{name!r}]", array), order="C")
         for name, array in arrays.items()
@@ -130,7 +130,7 @@ def read(path):
         if not isinstance(about, dict):
             raise ValueError("what it says about itself is no JSON object")
         for name, array in arrays.items():
-            _check_name(name)
+            _check_name(name, "it")
             if array.dtype.kind not in KINDS:
                 raise ValueError(f"its {name!r} is {array.dtype}, which is no kind of ours")
     except UNREADABLE as error:
@@ -154,7 +154,7 @@ def save_weights(path, weights):
     if not isinstance(weights, dict):
         raise TypeError(f"weights must be a dict of arrays, got {type(weights).__name__}")
     for name in weights:
-        _check_name(name)
+        _check_name(name, "weights")
     arrays = {name: checks.array(f"weights[{name!r}]", w) for name, w in weights.items()}
     for name, array in arrays.items():
         if not np.isfinite(array).all():
@@ -221,14 +221,14 @@ def _once(pairs):
     return found
 
 
-def _check_name(name):
+def _check_name(name, argument):
     """Refuse a name that could be taken for a way to another folder, or that cannot be seen."""
     if not isinstance(name, str):
-        raise TypeError(f"the names of arrays must be strings, got {type(name).__name__}")
+        raise TypeError(f"the names in {argument} must be strings, got {type(name).__name__}")
     parts = name.replace("\\", "/").split("/")
     if not name.isprintable() or {"", ".", ".."} & set(parts):
         raise ValueError(
-            f"the names of arrays must be printable, with no '..' nor empty part, got {name!r}"
+            f"the names in {argument} must be printable, with no '..' nor empty part, got {name!r}"
         )
 
 
