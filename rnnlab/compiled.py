@@ -4,10 +4,11 @@ Nothing needs numba; with it (``pip install "rnnlab[fast]"``) the same numbers c
 """
 
 import functools
+import math
 
 import numpy as np
 
-__all__ = ["ahead", "back", "kernels", "validity"]
+__all__ = ["ahead", "back", "for_kernel", "kernels", "validity"]
 
 FEW = 100_000  # multiplications in a step; below, numba's own product is done before a call is
 
@@ -32,26 +33,29 @@ def validity(valid):
     return np.empty((0, 0), bool) if valid is None else valid
 
 
-def ahead(kernel, arrays, W, multiply, T, B):
+def for_kernel(W, B):
+    """W (H, n), where a kernel shall multiply B rows by it itself; else none of its rows."""
+    return W if B * math.prod(W.shape) <= FEW else W[:0]
+
+
+def ahead(kernel, arrays, W, multiply, T):
     """All steps of a kernel, the first one first; ``multiply(t)`` makes the product step t needs.
 
-    arrays: what the kernel takes before W, start and end.
+    arrays: what the kernel takes before W, start and end. W: see :func:`for_kernel`.
     """
-    if B * W.size <= FEW:
+    if len(W):
         kernel(*arrays, W, 0, T)
         return
-    nothing = W[:0]
     for t in range(T):
         multiply(t)
-        kernel(*arrays, nothing, t, t + 1)
+        kernel(*arrays, W, t, t + 1)
 
 
-def back(kernel, arrays, W, multiply, T, B):
+def back(kernel, arrays, W, multiply, T):
     """All steps of a kernel, the last one first; ``multiply(t)`` makes the product after step t."""
-    if B * W.size <= FEW:
+    if len(W):
         kernel(*arrays, W, 0, T)
         return
-    nothing = W[:0]
     for t in reversed(range(T)):
-        kernel(*arrays, nothing, t, t + 1)
+        kernel(*arrays, W, t, t + 1)
         multiply(t)

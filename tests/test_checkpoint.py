@@ -250,7 +250,7 @@ def test_weights_must_be_a_dict_of_arrays(tmp_path):
         checkpoint.save_weights(tmp_path / "x", [1])
     with pytest.raises(TypeError, match=r"weights\['a'\] must be an array of numbers, got str"):
         checkpoint.save_weights(tmp_path / "x", {"a": "b"})
-    with pytest.raises(ValueError, match="names in weights must be printable, .* got ''"):
+    with pytest.raises(ValueError, match=r"names in weights must be printable, .* got ''"):
         checkpoint.save_weights(tmp_path / "x", {"": [1.0]})
     with pytest.raises(TypeError, match="names in arrays must be strings, got int"):
         checkpoint.write(tmp_path / "x", {1: [1.0]}, {})

@@ -22,9 +22,11 @@ from support import (
     randomise,
     rebuild,
     results,
+    tensors,
 )
 
 from rnnlab import compiled, kernels
+from rnnlab.torch import kernel_loops
 
 KINDS = ["RNNCell", "LSTMCell", "GRUCell"]  # the GRU that resets before has no compiled loop
 NAMES = ["rnn", "rnn_back", "lstm", "lstm_back", "gru", "gru_back"]
@@ -81,6 +83,49 @@ def test_both_products_give_what_autograd_gives(
     for name, array in right.items():
         assert found[name].dtype == dtype
         close(found[name], array, *((1e-10,) if dtype == "float64" else (1e-5, 1e-5)))
+
+
+@pytest.mark.parametrize("start", [None, "zeros", "numbers"])
+@pytest.mark.parametrize("rows", [0, 10**9], ids=["turned", "as it is"])
+@pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell"])
+def test_products_that_are_not_needed_are_left_out(kind, rows, start, monkeypatch, counted):
+    """That of a first state of zeros; the one back to a first state whose gradient nobody wants."""
+    monkeypatch.setattr(compiled, "FEW", 0)
+    monkeypatch.setattr(kernel_loops, "ROWS", rows)
+    T, products, multiplying, turned = 4, [], kernel_loops.multiplying, rows == 0
+
+    def noted(W, B):
+        multiply = multiplying(W, B)
+
+        def note(h, out):
+            products.append("back" if h.shape[1] > out.shape[1] else "ahead")
+            multiply(h, out)
+
+        assert W.is_contiguous() == (turned or W.shape[0] < W.shape[1])
+        return note
+
+    monkeypatch.setattr(kernel_loops, "multiplying", noted)
+    layer = randomise("torch", network("torch", kind, "one", 3, 5))
+    xs = torch.tensor(np.random.default_rng(0).normal(size=(2, T, 3)))
+    state, given = None, []
+    if start:
+        random = random_state(layer, 2, np.random.default_rng(1))
+        given = [torch.tensor(part) for part in flat(random)]
+        if start == "zeros":
+            given = [torch.zeros_like(part) for part in given]
+        given = [part.requires_grad_() for part in given]
+        state = rebuild(random, given)
+    wanted = [*layer.parameters(), *given]
+
+    def found(layer):
+        ys, final = layer(xs, state)
+        total = (ys * ys).sum() + sum(part.sin().sum() for part in tensors(final))
+        return [ys, *tensors(final), *torch.autograd.grad(total, wanted)]
+
+    by_hand = found(layer)
+    assert products.count("ahead") == (T if start == "numbers" else T - 1)
+    assert products.count("back") == (T if start else T - 1)
+    close(by_hand, found(type(layer)(layer.cell, by_hand=False)))
 
 
 @pytest.mark.parametrize("kind", KINDS)

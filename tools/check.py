@@ -79,6 +79,8 @@ def main(arguments):
     parts = ["lint"] * ("lint" in results) + [f"{n} {kind}" for kind, n in counts.items()]
     if failed:
         print(f"FAILED: {', '.join(failed)}. Look above for the reason.")
+    elif counts and not counts - Counter(skipped=counts["skipped"]):
+        print(f"Nothing was checked: {counts['skipped']} skipped.")
     else:
         print(f"Everything passed: {', '.join(parts)}.")
     return 1 if failed else 0

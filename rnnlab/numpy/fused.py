@@ -61,7 +61,8 @@ def by_kernels(kernels, cell, xs, state, now):
     else:
         hs[0] = state
         kernel, arrays = kernels.rnn, (a, sums, b, hs, valid)
-    compiled.ahead(kernel, arrays, W_h, lambda t: np.matmul(hs[t], W_h, out=sums), T, B)
+    own = compiled.for_kernel(W_h, B)
+    compiled.ahead(kernel, arrays, own, lambda t: np.matmul(hs[t], W_h, out=sums), T)
     last = hs[-1].copy()
     return hs[1:], LSTMState(last, cs[-1].copy()) if type(cell) is LSTMCell else last
 

@@ -62,7 +62,7 @@ def loops_for(cell, xs):
 
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
 LARGE = 3_000_000  # multiplications; below, oneDNN takes longer to call than it could save
-FEW = 200  # rows in all; turning a matrix takes as long as a product of that many rows gains by it
+ROWS = 200  # in all; turning a matrix takes as long as a product of that many rows gains by it
 WIDE = 1000  # numbers; below, a call costs more than its arithmetic
 
 
@@ -112,7 +112,7 @@ def adding(W, rows, calls):
     if by_onednn(rows * W.numel(), W):
         across = W.T.contiguous()
         return lambda a, h, out: out.copy_(ONEDNN.binary(h, a.contiguous(), across, None, "add"))
-    if calls * rows > FEW:  # a product reads W row by row: a transposed one is turned first
+    if calls * rows > ROWS:  # a product reads W row by row: a transposed one is turned first
         W = W.contiguous()
     return lambda a, h, out: a.addmm_(h, W) if out is a else torch.addmm(a, h, W, out=out)
 

@@ -8,8 +8,9 @@ import torch
 from torch.autograd import Function
 
 from rnnlab import kernels
-from rnnlab.compiled import ahead, back, validity
+from rnnlab.compiled import ahead, back, for_kernel, validity
 from rnnlab.torch.fused import (
+    ROWS,
     first_derivative_only,
     from_start,
     multiplying,
@@ -36,16 +37,32 @@ def project(xs, W_x):
 
 
 def run_ahead(kernel, arrays, W_h, hs, sums):
-    multiply, steps = multiplying(W_h, hs.shape[1]), hs.unbind()
-    ahead(
-        kernel, arrays, *shared(W_h), lambda t: multiply(steps[t], sums), len(hs) - 1, hs.shape[1]
-    )
+    T, B = len(hs) - 1, hs.shape[1]
+    product_of, steps = multiplying(W_h, B), hs.unbind()
+    from_zero = not steps[0].any()
+
+    def multiply(t):
+        if t == 0 and from_zero:
+            sums.zero_()
+        else:
+            product_of(steps[t], sums)
+
+    ahead(kernel, arrays, *shared(for_kernel(W_h, B)), multiply, T)
 
 
-def run_back(kernel, arrays, W_h, da, dh):
-    across = W_h.T.contiguous()
-    multiply, steps = multiplying(across, len(dh)), da.unbind()
-    back(kernel, arrays, *shared(across), lambda t: multiply(steps[t], dh), len(da), len(dh))
+def run_back(kernel, arrays, W_h, da, dh, to_start):
+    """to_start: whether the gradient of the first state is asked for. If not, dh is not that."""
+    (T, B, _), across = da.shape, W_h.T
+    own = for_kernel(across, B)
+    if T * B > ROWS:  # fewer gain less by it than turning takes
+        across = across.contiguous()
+    product_of, steps = multiplying(across, B), da.unbind()
+
+    def multiply(t):
+        if t > 0 or to_start:
+            product_of(steps[t], dh)
+
+    back(kernel, arrays, *shared(own), multiply, T)
 
 
 def incoming(dhs):
@@ -75,7 +92,7 @@ class RNNLoop(Function):
         da, db = torch.empty_like(hs[1:]), hs.new_zeros(len(xs), len(W_h))
         dh, kept = zeros(hs[0], len(W_h), len(W_h))
         arrays = *shared(dh, kept), *incoming(dhs), *shared(hs, da, db), mask(now)
-        run_back(kernels.rnn_back, arrays, W_h, da, dh)
+        run_back(kernels.rnn_back, arrays, W_h, da, dh, ctx.needs_input_grad[2])
         dxs, dW_x = project_back(ctx, xs, W_x, da)
         return None, dxs, dh + kept, dW_x, weight_gradient(hs[:-1], da), db.sum(0)
 
@@ -99,7 +116,7 @@ class LSTMLoop(Function):
         dc = dc.clone(memory_format=torch.contiguous_format)
         dh, kept = zeros(dc, len(W_h), len(W_h))
         arrays = *shared(dh, dc, kept), *incoming(dhs), *shared(gates, cs, da, db), mask(now)
-        run_back(kernels.lstm_back, arrays, W_h, da, dh)
+        run_back(kernels.lstm_back, arrays, W_h, da, dh, ctx.needs_input_grad[2])
         dxs, dW_x = project_back(ctx, xs, W_x, da)
         return None, dxs, dh + kept, dc, dW_x, weight_gradient(hs[:-1], da), db.sum(0)
 
@@ -124,7 +141,7 @@ class GRULoop(Function):
         dv, da_n, db = torch.empty_like(gates), torch.empty_like(through), hs.new_zeros(T, 4 * H)
         dh, kept = zeros(hs[0], H, H)
         arrays = *shared(dh, kept), *incoming(dhs), *shared(gates, hs, through, dv, da_n, db)
-        run_back(kernels.gru_back, (*arrays, mask(now)), W_h, dv, dh)
+        run_back(kernels.gru_back, (*arrays, mask(now)), W_h, dv, dh, ctx.needs_input_grad[2])
         dW_h, by_part = weight_gradient(hs[:-1], dv), db.sum(0).view(4, H)
         dv[:, :, 2 * H :] = da_n  # what is left is the gradient of a
         dxs, dW_x = project_back(ctx, xs, W_x, dv)
