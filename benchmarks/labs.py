@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from timing import RECORDED, about, against, keep, pinned, quartiles
+from timing import RECORDED, against, keep, pinned, quartiles, together
 
 RECORD = RECORDED / "labs.json"
 WAYS = ["rnnlab.torch", "rnnlab.tensorflow", "keras"]  # the last is the lecture's
@@ -266,21 +266,14 @@ def key(run):
     return "lab", run["lab"], run["threads"]
 
 
-def together(path, runs):
-    """Runs, and of the kept ones those that they do not replace: on a machine that others use, one
-    measures a part at a time. What another machine or other versions took is not kept beside them.
-    """
-    stored = json.loads(path.read_text("utf-8")) if path.exists() else {"about": None}
-    new = {key(run) for run in runs}
-    if stored["about"] == about():
-        runs = runs + [run for run in stored["runs"] if key(run) not in new]
-    return sorted(runs, key=lambda run: (run["threads"], [*LABS].index(run["lab"])))
+def order(run):
+    return run["threads"], [*LABS].index(run["lab"])
 
 
 def main(options):
     runs = measure(options)
     if options.store:
-        keep(options.store, together(options.store, runs))
+        keep(options.store, together(options.store, runs, key, order))
     if options.against:
         against(options.against, runs, key)
 

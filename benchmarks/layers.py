@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from timing import RECORDED, against, in_rounds, keep, quartiles, workers
+from timing import RECORDED, against, in_rounds, keep, quartiles, together, workers
 
 RECORD = RECORDED / "layers.json"
 SHAPES = [(170, 10, 25, 25), (32, 35, 128, 256), (64, 100, 64, 128), (1, 1000, 64, 128)]  # B T I H
@@ -220,11 +220,20 @@ def key(run):
     return run["framework"], run["threads"], run["kind"], *run["shape"]
 
 
+def order(run):
+    return (
+        [framework for framework, _ in GOALS].index(run["framework"]),
+        run["threads"],
+        KINDS.index(run["kind"]),
+        SHAPES.index(tuple(run["shape"])),
+    )
+
+
 def main(options):
     runs = measure(options)
     table(runs)
     if options.store:
-        keep(options.store, runs)
+        keep(options.store, together(options.store, runs, key, order))
     if options.against:
         against(options.against, runs, key)
 

@@ -119,6 +119,17 @@ def keep(path, runs, more=None):
     fresh.replace(path)
 
 
+def together(path, runs, key, order):
+    """Runs, and of the kept ones those that they do not replace: on a machine that others use, one
+    measures a part at a time. What another machine or other versions took is not kept beside them.
+    """
+    stored = json.loads(path.read_text("utf-8")) if path.exists() else {"about": None}
+    new = {key(run) for run in runs}
+    if stored["about"] == about():
+        runs = runs + [run for run in stored["runs"] if key(run) not in new]
+    return sorted(runs, key=order)
+
+
 LIBRARIES = ["numpy", "numba", "torch", "tensorflow", "keras"]
 
 

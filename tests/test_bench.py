@@ -219,17 +219,21 @@ def test_a_lab_is_compared_with_keras_round_by_round_and_with_the_lecture(labs):
 
 def test_a_part_of_the_labs_replaces_its_own_in_the_kept_run(labs, timing, tmp_path):
     path, rounds = tmp_path / "kept.json", [answers(2.0, 1.0, 20.0)]
-    first = labs.together(path, [labs.summary(name, 1, rounds) for name in ("GRU(300)", "12-4")])
+
+    def together(runs):
+        return timing.together(path, runs, labs.key, labs.order)
+
+    first = together([labs.summary(name, 1, rounds) for name in ("GRU(300)", "12-4")])
     timing.keep(path, first)
     again = labs.summary("12-4", 1, [answers(3.0, 1.0, 20.0)]), labs.summary("12-4", 2, rounds)
-    found = labs.together(path, [*again])
+    found = together([*again])
     keys = [(run["threads"], run["lab"]) for run in found]
     assert keys == [(1, "12-4"), (1, "GRU(300)"), (2, "12-4")]
     assert found[0]["seconds"]["rnnlab.torch"] == [3.0, 3.0, 3.0]
     stored = json.loads(path.read_text())
     stored["about"]["processor"] = "abacus"
     path.write_text(json.dumps(stored))
-    assert len(labs.together(path, [*again])) == 2
+    assert len(together([*again])) == 2
 
 
 def test_the_lectures_seconds_are_those_of_its_steps(labs):

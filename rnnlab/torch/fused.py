@@ -32,7 +32,7 @@ def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
     xs = xs.transpose(0, 1).contiguous()
     now = None if valid is None else valid.T[:, :, None].contiguous()  # (T, B, 1)
-    weights, loops = (cell.W_x, cell.W_h, cell.b), loops_for(cell, xs)
+    weights, loops = (cell.W_x, cell.W_h, cell.b), loops_for(xs)
     if type(cell) is LSTMCell:
         h, c = loops.LSTMLoop.apply(now, xs, state.h, state.c, *weights)
         state = LSTMState(h[-1], c)
@@ -49,10 +49,8 @@ def run(cell, xs, state, valid=None):
     return ys.transpose(0, 1), state
 
 
-def loops_for(cell, xs):
+def loops_for(xs):
     """The module whose loops shall serve: the compiled ones, where they can, or this one."""
-    if type(cell) is RNNCell and xs.shape[1] * cell.W_h.numel() > compiled.FEW:
-        return sys.modules[__name__]  # a sum and a tanh beside a product: nothing to be gained
     if xs.device.type != "cpu" or torch.compiler.is_compiling() or compiled.kernels() is None:
         return sys.modules[__name__]
     from rnnlab.torch import kernel_loops  # which takes numba for granted
