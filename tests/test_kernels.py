@@ -83,6 +83,18 @@ def test_both_products_give_what_autograd_gives(
         close(found[name], array, *((1e-10,) if dtype == "float64" else (1e-5, 1e-5)))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_numpy_both_products_give_the_same(kind, monkeypatch):
+    layer = randomise("numpy", network("numpy", kind, "one", 3, 5))
+    xs = np.random.default_rng(0).normal(size=(2, 4, 3))
+    found = []
+    for few in 0, 10**9:
+        monkeypatch.setattr(compiled, "FEW", few)
+        found.append(layer(xs))
+    (ys, last), (other, end) = found
+    close([ys, *flat(last)], [other, *flat(end)], 1e-14)
+
+
 @pytest.mark.parametrize("start", [None, "zeros", "numbers"])
 @pytest.mark.parametrize("rows", [0, 10**9], ids=["turned", "as it is"])
 @pytest.mark.parametrize("kind", KINDS)
