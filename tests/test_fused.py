@@ -12,6 +12,7 @@ import tensorflow as tf
 import torch
 from support import (
     CELLS,
+    WAYS,
     as_numpy,
     close,
     flat,
@@ -35,7 +36,17 @@ def test_every_cell_has_a_loop_by_hand_and_a_subclass_none(framework, kind):
     fused = lab(framework).layers.fused
     cell = network(framework, kind, "one").cell
     assert fused.serves(cell)
+    assert lab(framework).RNN(cell).by_hand is True
     assert not fused.serves(type("Other", (type(cell),), {})(2, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("way", WAYS)
+def test_outputs_and_state_have_the_dtype_of_the_inputs(way, kind, dtype):
+    layer = network(way, kind, "one", dtype=dtype)
+    ys, state = layer(np.ones((2, 4, 3), dtype))
+    assert {as_numpy(part).dtype for part in [ys, *flat(state)]} == {np.dtype(dtype)}
 
 
 @pytest.mark.parametrize("framework", THREE)
