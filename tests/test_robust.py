@@ -97,6 +97,9 @@ def runs(kind, detail, *settings):
         ("compare", "Eq", ([0.0], [1e-9]), None),  # it passes or fails with the run
         ("close", "", ([0.1], [0.4]), None),
         ("close", "", ([0.1], [0.9]), "0.90 of the tolerance"),
+        ("close", "", ([1.9], [5.0]), "5.00 of the tolerance"),
+        ("close", "", ([0.9], [1000.0]), "1000.00 of the tolerance"),
+        ("close", "", ([900.0], [1000.0]), None),
         ("format", ".2f", ([0.5], [0.5, 0.5]), "another count"),
     ],
 )
