@@ -13,6 +13,7 @@ import argparse
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import check
@@ -90,7 +91,7 @@ def record_of(name):
 
 
 def report(names):
-    """Print each number that is near to flipping; return how many."""
+    """Print where numbers are near to flipping, with the first of each line; return how many."""
     found = 0
     notes = [margins.read(record_of(name)) for name in names]
     for path in sorted(ROOT.glob("chapters/*.ipynb")):
@@ -103,11 +104,15 @@ def report(names):
             print(f"{path.name} ran to its end under {len(runs)} of {len(notes)} settings")
         if len(runs) < 2:
             continue
+        places = defaultdict(list)
         for index, line, problem in margins.problems(runs):
             if ran[index] not in excused:
-                found += 1
-                code = cells[ran[index] - 1].source.splitlines()[line - 1].strip()
-                print(f"{path.name}, cell {ran[index]}, line {line}: {problem}\n    {code}")
+                places[ran[index], line].append(problem)
+        for (cell, line), (first, *others) in places.items():
+            found += 1 + len(others)
+            code = cells[cell - 1].source.splitlines()[line - 1].strip()
+            more = f" (and {len(others)} more)" if others else ""
+            print(f"{path.name}, cell {cell}, line {line}: {first}{more}\n    {code}")
     return found
 
 
