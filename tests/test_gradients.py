@@ -33,6 +33,21 @@ def differences(value, array):
     return grad
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("kind", CELLS)
+def test_without_a_step_there_is_nothing_to_pass_back(kind, architecture):
+    layer = network("numpy", kind, architecture, 2, 2)
+    xs = np.zeros((3, 0, 2))
+    ys, _, tape = layer.record(xs, layer.initial_state(3))
+    dxs, dstate, grads = layer.backward(tape, ys)
+    assert dxs.shape == xs.shape
+    assert [part.shape for part in flat(dstate)] == [a.shape for a in flat(layer.initial_state(3))]
+    assert {name: grad.shape for name, grad in grads.items()} == {
+        name: weight.shape for name, weight in layer.named_weights().items()
+    }
+    assert not any(part.any() for part in [*flat(dstate), *grads.values()])
+
+
 @pytest.mark.parametrize("lengths", [None, [4, 0, 2]], ids=["all valid", "ragged"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("kind", CELLS)

@@ -9,7 +9,7 @@ from rnnlab.batching import Batch, batches, mask
 from rnnlab.text import Vocabulary
 
 B, T, I = 4, 5, 3
-LENGTHS = [5, 0, 2, 4]
+LENGTHS = [5, 0, 1, 5]
 MODELS = ["last", "every", *(f"classes: {read}" for read in ("last", "mean", "max", "every"))]
 
 
@@ -171,6 +171,22 @@ def test_the_last_output_is_torchs_h_n(framework):
     )
 
 
+def test_the_output_of_a_stack_is_that_of_its_top(framework):
+    """Three levels, each with a state of another form and size."""
+    m = lab(framework)
+    cells = m.RNNCell(I, 2, dtype="float64"), m.GRUCell(2, 3, dtype="float64")
+    top = m.LSTMCell(3, 4, dtype="float64")
+    stack = m.Stack([m.RNN(cell) for cell in (*cells, top)])
+    ys, state = stack(batch("last").inputs)
+    close(stack.last_output(state), as_numpy(ys)[:, -1])
+    data = Batch(batch("last").inputs, [0, 1, 2, 0])
+    one = m.Classifier(stack, 3)
+    _, _, grads = one.gradients(data)
+    kernels = [as_numpy(grads[f"layer.layers.{k}.cell.W_h"]) for k in range(3)]
+    assert [kernel.shape for kernel in kernels] == [(2, 2), (3, 9), (4, 16)]
+    assert all((kernel != 0).any() for kernel in kernels)
+
+
 def test_dropout_leaves_out_the_same_in_the_three(kind):
     data = batch(kind, LENGTHS)
     found = [
@@ -180,6 +196,14 @@ def test_dropout_leaves_out_the_same_in_the_three(kind):
     assert found[1] == pytest.approx(found[0], abs=1e-12)
     assert found[2] == pytest.approx(found[0], abs=1e-12)
     assert found[0] != pytest.approx(float(as_numpy(model("numpy", kind).loss(data)[0])), abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_dropout_keeps_is_scaled_to_the_last_digit(framework, dtype):
+    one = model(framework, "last", dtype=dtype, dropout=0.35)
+    found = as_numpy(one._mask(50, np.random.default_rng(0)))
+    assert found.dtype == dtype
+    assert set(found.flat) == {0, np.dtype(dtype).type(1 / 0.65)}
 
 
 def test_empty_sequences_have_an_answer(framework, kind):
@@ -288,6 +312,30 @@ def test_a_layer_of_one_level_has_the_weights_of_its_cell(framework, builder):
     close(list(found.values()), list(expected.values()), 0)
 
 
+def test_weights_of_another_notation_are_refused(framework):
+    other = lab("torch" if framework == "numpy" else "numpy").GRU(1, 4)
+    words = f"a cell, layer or model of rnnlab.{framework}, got one of another notation"
+    with pytest.raises(TypeError, match=words):
+        lab(framework).get_weights(other)
+
+
+def test_how_many_targets_count(framework, kind):
+    one, steps = model(framework, kind), LENGTHS if kind.endswith("every") else np.sign(LENGTHS)
+    assert one.count(batch(kind)) == (
+        B * T if kind.endswith("every") else B * (1 + (kind == "last"))
+    )
+    assert one.count(batch(kind, LENGTHS)) == sum(steps) * (1 + (kind == "last"))
+
+
+def test_a_language_model_obeys_lengths(framework):
+    m = lab(framework)
+    one = m.CharLM(Vocabulary("helo"), m.GRU(4, 3))
+    ids = np.array([[0, 1, 2, 3], [3, 2, 1, 0]])
+    _, state = one(ids, lengths=[2, 4])
+    _, short = one(ids[:, :2])
+    close(as_numpy(state)[0], as_numpy(short)[0], 1e-6)
+
+
 def test_a_model_goes_on_from_a_state(framework, kind):
     one, xs = model(framework, kind), batch(kind).inputs
     whole, final = one(xs)
@@ -337,7 +385,13 @@ def smooth(m, *arguments):
     return m.mean_squared_error(*arguments)
 
 
+def other_rows(m):
+    return forecaster(m).gradients(Batch(X, Y), forecaster(m).layer.initial_state(3))
+
+
 CALLS = [
+    (other_rows, ValueError, r"state must have shape \(B, H\) = \(2, 4\), got .*\(3, 4\)"),
+    (lambda m: m.sample(forecaster(m), "if", 3), TypeError, "model must be a CharLM"),
     (lambda m: m.Forecaster("GRU"), TypeError, "layer must be a layer such as"),
     (lambda m: m.Forecaster(m.GRU), TypeError, "got the class|got function"),
     (lambda m: forecaster(m, features=0), ValueError, "features must be at least 1"),
