@@ -49,6 +49,19 @@ def test_outputs_and_state_have_the_dtype_of_the_inputs(way, kind, dtype):
     assert {as_numpy(part).dtype for part in [ys, *flat(state)]} == {np.dtype(dtype)}
 
 
+def test_onednns_product_is_for_large_ones_in_float32_on_the_cpu(monkeypatch):
+    fused = lab("torch").layers.fused
+    monkeypatch.setattr(fused, "ONEDNN", fused.ONEDNN or (lambda *given: None))
+    monkeypatch.setattr(fused, "onednn_is_sooner", lambda: True)
+    large, like = fused.LARGE + 1, torch.ones(1)
+    assert fused.by_onednn(large, like) == torch.backends.mkldnn.is_available()
+    assert not fused.by_onednn(fused.LARGE, like)
+    assert not fused.by_onednn(large, like.double())
+    assert not fused.by_onednn(large, like.to("meta"))
+    monkeypatch.setattr(fused, "ONEDNN", None)
+    assert not fused.by_onednn(large, like)
+
+
 @pytest.mark.parametrize("framework", THREE)
 def test_a_subclass_that_steps_otherwise_is_obeyed(framework):
     m = lab(framework)

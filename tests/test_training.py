@@ -162,6 +162,8 @@ def test_clipping_scales_all_by_one_factor(framework):
     clipped, _ = m.clip_by_global_norm(grads, 10.0)
     for name, array in arrays.items():
         close(clipped[name], array, 0)
+    clipped, norm = m.clip_by_global_norm({"a": np.array(4.0)}, 1.0)  # one number, without an axis
+    assert (float(as_numpy(clipped["a"])), float(norm)) == (1, 4)
     clipped, norm = m.clip_by_global_norm({"a": convert(np.zeros(2))}, 1.0)
     assert float(norm) == 0
     close(clipped["a"], np.zeros(2), 0)
