@@ -47,17 +47,20 @@ def arguments():
 # --- in the processes of their own: a name -> a function that runs once and waits for its result
 
 
-def torch_contestants(kind, shape, threads):
+def torch_contestants(kind, shape, threads, device="cpu"):
     import torch
 
     from rnnlab.torch import to_native
 
     torch.set_num_threads(threads)
     B, T, I, H = shape
-    ours = getattr(importlib.import_module("rnnlab.torch"), kind)(I, H)
+    ours = getattr(importlib.import_module("rnnlab.torch"), kind)(I, H).to(device)
     rng = np.random.default_rng(0)
-    xs = torch.tensor(rng.normal(size=(B, T, I)).astype("float32"), requires_grad=True)
-    weight = torch.tensor(rng.normal(size=(B, T, H)).astype("float32"))
+    xs, weight = (
+        torch.tensor(rng.normal(size=(B, T, size)).astype("float32"), device=device)
+        for size in (I, H)
+    )
+    xs.requires_grad_()
 
     def both_ways(layer):
         def once():
@@ -65,7 +68,7 @@ def torch_contestants(kind, shape, threads):
                 leaf.grad = None
             ys, _ = layer(xs)
             ys.backward(weight)
-            return [ys.detach().numpy(), xs.grad.numpy()]
+            return [ys, xs.grad]
 
         return once
 

@@ -200,21 +200,24 @@ def uncompiled(way):
     return once
 
 
-def torch_contestants(shape):
+def torch_contestants(shape, device="cpu"):
     import torch
 
     from rnnlab.torch import RNN, LSTMCell, LSTMState, to_native
 
+    def tensor(array):
+        return torch.tensor(array, device=device)
+
     (B, _, I, H), (xs, dys, (W_x, W_h, b)) = shape, numbers(shape)
-    xs, dys = torch.tensor(xs, requires_grad=True), torch.tensor(dys)
-    cell = LSTMCell(I, H, seed=0)
+    xs, dys = tensor(xs).requires_grad_(), tensor(dys)
+    cell = LSTMCell(I, H, seed=0).to(device)
     by_gate = [
-        [part.clone().requires_grad_() for part in torch.tensor(w).split(H, dim=-1)]
+        [part.clone().requires_grad_() for part in tensor(w).split(H, dim=-1)]
         for w in (W_x, W_h, b)
     ]
 
     def start():
-        return LSTMState(*torch.zeros(2, B, H))
+        return LSTMState(*torch.zeros(2, B, H, device=device))
 
     def gate_by_gate(xs):
         (h, c), ys = start(), []
@@ -245,7 +248,7 @@ def torch_contestants(shape):
                 grads = [torch.cat(grads[k : k + 4], dim=-1) for k in (0, 4, 8)]
             if call is native_ys:
                 grads = [grads[0].T, grads[1].T, grads[2]]
-            return [part.detach().numpy() for part in (ys, dxs, *grads)]
+            return [ys, dxs, *grads]
 
         return once
 
@@ -259,15 +262,19 @@ def torch_contestants(shape):
     def by_onednn(x, W, out):
         return onednn(x, W.T, None, "none", [], "")
 
-    alone = products(shape, torch.mm, torch.tensor)
-    if onednn is not None and torch.backends.mkldnn.is_available():
-        alone |= {f"{n}, oneDNN": f for n, f in products(shape, by_onednn, torch.tensor).items()}
+    alone = products(shape, torch.mm, tensor)
+    by_hand = both_ways(lambda xs: whole(xs)[0], own)
+    if device != "cpu":  # a GPU gets the same loop, without a check that would wait for it
+        ours = {"rnnlab: back by hand": both_ways(lambda xs: whole.run(xs, start())[0], own)}
+    else:
+        ours = {"rnnlab: back by hand": uncompiled(by_hand), "rnnlab: compiled by numba": by_hand}
+        if onednn is not None and torch.backends.mkldnn.is_available():
+            alone |= {f"{n}, oneDNN": f for n, f in products(shape, by_onednn, tensor).items()}
     return {
         "gate by gate": both_ways(gate_by_gate, [w for four in by_gate for w in four]),
         "one product for the gates": both_ways(one_product, own),
         "the input first": both_ways(lambda xs: loop(xs)[0], own),
-        "rnnlab: back by hand": uncompiled(both_ways(lambda xs: whole(xs)[0], own)),
-        "rnnlab: compiled by numba": both_ways(lambda xs: whole(xs)[0], own),
+        **ours,
         "torch.nn.LSTM": both_ways(native_ys, theirs),
     }, alone
 

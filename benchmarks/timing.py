@@ -22,6 +22,7 @@ __all__ = [
     "about",
     "against",
     "agree",
+    "as_array",
     "in_rounds",
     "keep",
     "pinned",
@@ -31,17 +32,19 @@ __all__ = [
 ]
 
 
-def in_rounds(contestants, seconds, least=7, tolerance=1e-3):
+def in_rounds(contestants, seconds, least=7, tolerance=1e-3, wait=lambda: None):
     """Run each contestant once, then all of them in rounds: -> first, times, by name.
 
-    contestants: dict name -> a function that runs once, waits for its result and returns arrays;
+    contestants: dict name -> a function that runs once and returns arrays or PyTorch's tensors;
         those of all must agree (where one returns ``None``, it is not asked). seconds: how long the
-        rounds go on, once there are ``least`` of them.
+        rounds go on, once there are ``least`` of them. wait: is called before the clock stops,
+        where a call returns before its work is done, as on a GPU.
     """
     first, answers, times = {}, {}, {name: [] for name in contestants}
     for name, once in contestants.items():
         start = time.perf_counter()
         answers[name] = once()
+        wait()
         first[name] = time.perf_counter() - start
     agree({name: found for name, found in answers.items() if found is not None}, tolerance)
     end, done = time.perf_counter() + seconds, 0
@@ -49,9 +52,15 @@ def in_rounds(contestants, seconds, least=7, tolerance=1e-3):
         for name, once in contestants.items():
             start = time.perf_counter()
             once()
+            wait()
             times[name].append(time.perf_counter() - start)
         done += 1
     return first, times
+
+
+def as_array(numbers):
+    """An array of what may be a tensor, on any device."""
+    return numbers.detach().cpu().numpy() if hasattr(numbers, "detach") else np.asarray(numbers)
 
 
 def agree(answers, tolerance=1e-3):
@@ -59,6 +68,7 @@ def agree(answers, tolerance=1e-3):
     *others, (_, reference) = answers.items()
     for name, arrays in others:
         for one, other in zip(arrays, reference, strict=True):
+            one, other = as_array(one), as_array(other)
             worst = np.abs(one - other).max() / np.abs(other).max()
             if not worst <= tolerance:
                 raise SystemExit(f"{name} gives other numbers: they differ by {worst:.1e}")
@@ -106,9 +116,17 @@ def workers(script, frameworks, threads, options=()):
 
 def about():
     """The machine and the versions that a record is from."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    versions = {name: version for name in LIBRARIES if (version := version_of(name))}
     machine = {"processor": processor(), "cores": os.cpu_count()}
     return machine | {"python": platform.python_version(), "versions": versions}
+
+
+def version_of(name):
+    """The version of an installed package, or ``None``."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def keep(path, runs, more=None):

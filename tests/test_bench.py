@@ -157,6 +157,57 @@ def test_all_ways_of_the_story_compute_the_same(story, timing, framework, shape)
     assert len(contestants) >= 5
 
 
+def test_the_script_for_a_gpu_records_what_the_page_reads(bench, tmp_path, monkeypatch, capsys):
+    """On the processor, at sizes of its own; operations and replays are a GPU's alone."""
+    gpu = bench("gpu")
+    monkeypatch.setattr(gpu, "SIZES", {"one row": (1, 9, 2, 3), "large": (4, 3, 2, 5)})
+    monkeypatch.setattr(gpu, "WIDTHS", [2, 4])
+    monkeypatch.setattr(gpu, "training", lambda device: {"milliseconds": {}})
+    threads = gpu.torch.get_num_threads()
+    path = tmp_path / "gpu.json"
+    options = ["gpu.py", "--device", "cpu", "--seconds", "0.01", "--store", str(path)]
+    monkeypatch.setattr(sys, "argv", [*options, "--sizes", "one row", "large"])
+    tf32 = gpu.torch.backends.cuda.matmul, gpu.torch.backends.cudnn
+    before = [backend.allow_tf32 for backend in tf32]
+    try:
+        gpu.main(gpu.arguments())
+    finally:
+        gpu.torch.set_num_threads(threads)
+        for backend, allowed in zip(tf32, before, strict=True):
+            backend.allow_tf32 = allowed
+    found, kept = (json.loads(p.read_text()) for p in (path, gpu.RECORD))
+    assert list(found) == list(kept)
+    assert found["about"].keys() < kept["about"].keys()
+    for run, other in zip(found["runs"], kept["runs"][::3], strict=True):
+        assert run["size"] == other["size"]
+        assert set(other) - set(run) == {"operations", "at_work"}
+        for low, median, high in run["milliseconds"].values():
+            assert 0 < low <= median <= high
+    kinds = [run["kind"] for run in found["layers"]]
+    assert kinds == [kind for kind in gpu.layers.KINDS for _ in found["runs"]]
+    assert found["processor"].keys() == {"one row", "large"}
+    assert found["rounding"]["forward"].keys() == kept["rounding"]["forward"].keys()
+    assert "large" in capsys.readouterr().out
+
+
+def test_the_recorded_gpu_ran_every_way_at_every_size(bench):
+    gpu = bench("gpu")
+    kept = json.loads(gpu.RECORD.read_text())
+    assert {run["size"]: tuple(run["shape"]) for run in kept["runs"]} == gpu.SIZES
+    for run in kept["runs"]:
+        assert {f"{name}, replayed" for name in gpu.REPLAYED} <= run["milliseconds"].keys()
+        assert run["operations"].keys() == run["milliseconds"].keys()
+        for name in gpu.REPLAYED:  # the same operations, told otherwise
+            assert run["operations"][name] == run["operations"][f"{name}, replayed"]
+        assert run["at_peak"] < run["products"] < run["milliseconds"][f"{gpu.OWN}, replayed"][1] * 2
+
+
+def test_the_clock_waits_for_the_work(timing):
+    done, ways = [], {"way": lambda: [1.0]}
+    _, times = timing.in_rounds(ways, 0, least=3, wait=lambda: done.append(1))
+    assert len(done) == 1 + len(times["way"]) == 4
+
+
 def test_the_products_of_the_story_are_all_that_a_layer_needs(story):
     """Counted while they are made, and by the rule of thumb: each weight thrice a row and step."""
     shape, counted = (3, 4, 2, 5), []

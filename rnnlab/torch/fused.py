@@ -146,9 +146,9 @@ def in_turn(steps, cut):
     """The views that ``cut`` makes of each step of (T, B, K), to be read and overwritten in turn.
 
     A view takes as long to make as a small operation. So small steps are brought to one place, cut
-    once and for all, and back.
+    once and for all, and back. A GPU is told each operation, views not: there it would cost two.
     """
-    if steps[0].numel() > WIDE:
+    if steps[0].numel() > WIDE or steps.device.type != "cpu":
         yield from zip(*(part.unbind() for part in cut(steps)), strict=True)
         return
     place = torch.empty_like(steps[0])
@@ -219,8 +219,13 @@ CACHED = 2**18  # numbers: what a block of steps may hold
 
 
 def blocks(steps):
-    """Ranges of steps (T, ...), from the first to the last, none larger than a cache holds."""
+    """Ranges of steps (T, ...), from the first to the last, none larger than a cache holds.
+
+    One range for a GPU: its caches are filled by other rules, and fewer operations are sooner told.
+    """
     T = len(steps)
+    if steps.device.type != "cpu":
+        return [(0, T)]
     count = min(T, max(1, -(-steps.numel() // CACHED)))
     return [(T * k // count, T * (k + 1) // count) for k in range(count)]
 
