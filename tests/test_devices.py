@@ -6,6 +6,7 @@ import torch
 
 from rnnlab import numpy as ours
 from rnnlab import torch as lab
+from rnnlab.batching import Batch
 from rnnlab.text import Vocabulary, streams
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -90,6 +91,54 @@ def test_a_model_is_trained_there_to_the_same_losses(device, kind):
     assert np.allclose(losses, expected, rtol=0, atol=1e-9)
     assert losses[-1] < losses[0]
     assert words == said
+
+
+MODELS = {
+    "Classifier, last": lambda lab: lab.Classifier(layer_of(lab), 4, dropout=0.2),
+    "Classifier, mean": lambda lab: lab.Classifier(layer_of(lab), 4, read="mean"),
+    "Classifier, max": lambda lab: lab.Classifier(layer_of(lab), 4, read="max"),
+    "Classifier, every": lambda lab: lab.Classifier(layer_of(lab), 4, read="every"),
+    "Forecaster, last": lambda lab: lab.Forecaster(layer_of(lab), 3, horizon=2, dropout=0.2),
+    "Forecaster, every": lambda lab: lab.Forecaster(layer_of(lab), 3, read="every"),
+}
+
+
+def layer_of(lab):
+    return lab.LSTM(3, 5, dtype="float64")
+
+
+def targets_of(name, rng):
+    kind, read = name.split(", ")
+    steps = (7,) if read == "every" else ()
+    if kind == "Classifier":
+        return rng.integers(4, size=(5, *steps))
+    return rng.normal(size=(5, *(steps or (2,)), 3))
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_models_gradients_are_numpys(device, name, lengths):
+    batch = Batch(XS, targets_of(name, np.random.default_rng(1)), lengths)
+    found = []
+    for notation in ours, lab:
+        model = MODELS[name](notation)
+        model = model if notation is ours else model.to(device)
+        loss, _, grads = model.gradients(batch, rng=np.random.default_rng(2))
+        found.append([float(loss), *(grads[n] for n in sorted(grads))])
+    (loss, *expected), (one, *grads) = found
+    assert np.isclose(one, loss, rtol=0, atol=1e-12)
+    for grad, other in zip(grads, expected, strict=True):
+        assert grad.device.type == device
+        assert np.allclose(grad.cpu(), other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("read", ["last", "every"])
+def test_a_forecaster_goes_on_there(device, read):
+    model = lab.Forecaster(layer_of(lab), 3, read=read).to(device)
+    expected = ours.forecast(ours.Forecaster(layer_of(ours), 3, read=read), XS, 4)
+    found = lab.forecast(model, XS, 4)
+    assert found.device.type == device
+    assert np.allclose(found.cpu(), expected, rtol=0, atol=1e-12)
 
 
 def test_a_training_run_goes_on_from_a_file_there(device, tmp_path):
