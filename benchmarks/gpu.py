@@ -3,7 +3,7 @@
     python benchmarks/gpu.py                  # measure and print the tables
     python benchmarks/gpu.py --store gpu.json # and keep the run there
 
-A call returns before the GPU has done its work, so the clock waits for it. TF32, which rounds what
+A call returns before the GPU has done its work, so the clock waits for that. TF32, which rounds what
 goes into a product to ten binary digits, is off but where it is named: PyTorch allows it to cuDNN's
 recurrent layers by default, and to its other products not. How it is timed: timing.py.
 """
@@ -47,10 +47,7 @@ def waiting(device):
 
 
 def replayed(way):
-    """What the way tells the GPU, recorded once (a CUDA graph): one call tells it all of it again.
-
-    No Python stands between its operations any more; each is still an operation of the GPU.
-    """
+    """The kernels that ``way()`` launches, recorded once: one call launches all of them again."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -69,7 +66,7 @@ def replayed(way):
 
 
 def operations(way):
-    """How many operations the GPU carries out for a way, and the seconds that it is at work."""
+    """How many kernels and copies the GPU carries out for a way, and how many seconds they take."""
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
@@ -122,7 +119,7 @@ def peak(device, seconds):
 
 
 def calls(device, times=50, rounds=9):
-    """Microseconds of one product of (32, H) and (H, 4H), for each width H, told many in a row."""
+    """Microseconds of one product of (32, H) and (H, 4H), for each width H, launched many in a row."""
     wait, found = waiting(device), {}
     with torch.no_grad():
         for H in WIDTHS:

@@ -220,7 +220,7 @@ def test(part, every, options):
 def outcomes(path):
     """{the mutant's name: how it ended}, of the last run."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return dict(map(json.loads, lines))
+    return {name: how for name, how, *_ in map(json.loads, lines)}
 
 
 def print_unexplained(keys):

@@ -4,8 +4,8 @@ mutmut's own runner starts pytest for each mutant, which takes seconds where the
 frameworks. Here pytest collects once; a process forked from it, in which nothing of TensorFlow has
 run yet, runs the tests with no mutant and notes which functions each of them calls, and how long it
 takes. Then one more process is forked for each mutant. It stops at the first test that fails; those
-that noticed the function's other mutants go first, then those that call no other framework, and all
-parametrized tests get the same time, their fastest cases first.
+that noticed the function's other mutants go first, now or in earlier runs, then those that call no
+other framework, and all parametrized tests get the same time, their fastest cases first.
 """
 
 import gc
@@ -123,7 +123,10 @@ class Mutants:
         if not self.learn():
             session.testsfailed = 1
             return True
-        with open(self.plan["results"], "a", encoding="utf-8") as results:
+        with open(self.plan["results"], "a+", encoding="utf-8") as results:
+            results.seek(0)
+            for line in results:
+                self.remember(*json.loads(line))
             self.kill(results)
         return True
 
@@ -191,18 +194,24 @@ class Mutants:
             killer = read(pipe)
             if killer:
                 outcome = "killed"
-                known = self.killers[mangled_name_from_mutant_name(mutant)]
-                if killer in known:
-                    known.remove(killer)
-                known.insert(0, killer)
+                self.remember(mutant, outcome, killer)
             else:
                 outcome = "timeout or crash" if status else "survived"
-            results.write(json.dumps([mutant, outcome]) + "\n")
+            results.write(json.dumps([mutant, outcome, killer]) + "\n")
             results.flush()
             done += 1
             if time.monotonic() - slow > 60:
                 slow = time.monotonic()
                 print(f"{done} of {len(self.plan['mutants'])}, {slow - began:.0f} s", flush=True)
+
+    def remember(self, mutant, outcome, killer=""):
+        """Let the test that noticed a mutant go first for the others of its function."""
+        if killer not in self.items:
+            return
+        known = self.killers[mangled_name_from_mutant_name(mutant)]
+        if killer in known:
+            known.remove(killer)
+        known.insert(0, killer)
 
     def start(self, mutant):
         function = mangled_name_from_mutant_name(mutant)
