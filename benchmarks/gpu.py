@@ -3,9 +3,9 @@
     python benchmarks/gpu.py                  # measure and print the tables
     python benchmarks/gpu.py --store gpu.json # and keep the run there
 
-A call returns before the GPU has done its work, so the clock waits for that. TF32, which rounds what
-goes into a product to ten binary digits, is off but where it is named: PyTorch allows it to cuDNN's
-recurrent layers by default, and to its other products not. How it is timed: timing.py.
+A call returns before the GPU has done its work, so the clock waits for that. TF32, which rounds
+what goes into a product to ten binary digits, is off but where it is named: PyTorch allows it to
+cuDNN's recurrent layers by default, and to its other products not. How it is timed: timing.py.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def peak(device, seconds):
 
 
 def calls(device, times=50, rounds=9):
-    """Microseconds of one product of (32, H) and (H, 4H), for each width H, launched many in a row."""
+    """Microseconds of a product of (32, H) and (H, 4H) for each width H, many launched in a row."""
     wait, found = waiting(device), {}
     with torch.no_grad():
         for H in WIDTHS:

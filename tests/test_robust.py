@@ -117,11 +117,19 @@ def test_a_setting_is_chosen_by_how_its_name_begins(monkeypatch, capsys):
     assert len(asked) == 1
     assert robust.main([]) == 0
     assert asked[1:] == list(robust.SETTINGS)
-    monkeypatch.setattr(robust, "report", lambda names: 2)
-    assert robust.main([]) == 1
     with pytest.raises(SystemExit):
         robust.main(["--only", "nothing"])
     assert "SSE4" in capsys.readouterr().err
+
+
+def test_an_output_that_differs_is_a_failure_and_a_number_near_to_it_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(robust, "run", lambda name, chapters: True)
+    monkeypatch.setattr(robust, "report", lambda names: 2)
+    assert robust.main([]) == 0
+    assert "Every output held, 2 numbers are near to flipping." in capsys.readouterr().out
+    monkeypatch.setattr(robust, "run", lambda name, chapters: not name.startswith("SSE4"))
+    assert robust.main([]) == 1
+    assert "FAILED under: SSE4" in capsys.readouterr().out
 
 
 def test_the_report_names_the_cell_and_its_line(tmp_path, monkeypatch, capsys):

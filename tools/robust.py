@@ -4,7 +4,8 @@ Each of SETTINGS makes NumPy, PyTorch and TensorFlow add in another order: more 
 instructions of an older processor. nbval compares every output with the stored one, as in ``make
 test``. What passes may have passed by luck; so every number that is printed or compared is noted
 with all its digits (:mod:`record`), and each that would flip with a few times the spread seen is
-listed (:mod:`margins`).
+listed (:mod:`margins`): look there first when another machine disagrees. An output that differs is
+a failure; the list is none.
 
 ``robust.py 02_cells --only SSE4 --only "two threads"``: some chapters, some settings.
 """
@@ -130,7 +131,7 @@ def main(arguments):
     near = report(names)
     print("FAILED under: " + "; ".join(failed) if failed else "Every output held", end=", ")
     print(f"{near} numbers are near to flipping.")
-    return 1 if failed or near else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
