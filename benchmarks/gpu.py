@@ -48,7 +48,7 @@ def waiting(device):
 
 def replayed(way):
     """The kernels that ``way()`` launches, recorded once: one call launches all of them again."""
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream()  # a queue of kernels beside the usual one: so recording wants it
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):  # what is set up at the first call is not to be recorded
