@@ -35,10 +35,15 @@ REPLAYED = ["gate by gate", "rnnlab: back by hand", OWN]  # and with their calls
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="for each size")
-    parser.add_argument("--device", default="cuda", help="cpu: to try the script")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"], help="cpu: a trial")
     parser.add_argument("--sizes", nargs="+", default=[*SIZES], choices=[*SIZES])
     parser.add_argument("--store", nargs="?", const=RECORD, type=Path, help="where to keep the run")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("PyTorch finds no GPU here; --device cpu tries the script without one")
+    if options.device == "cpu" and options.store == RECORD:
+        parser.error(f"{RECORD.name} is for a GPU's times: --device cpu needs --store elsewhere")
+    return options
 
 
 def waiting(device):

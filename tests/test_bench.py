@@ -190,6 +190,22 @@ def test_the_script_for_a_gpu_records_what_the_page_reads(bench, tmp_path, monke
     assert "large" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--store"], "PyTorch finds no GPU here"),
+        (["--device", "cpu", "--store"], "gpu.json is for a GPU's times"),
+    ],
+)
+def test_without_a_gpu_nothing_is_stored_as_its_times(bench, monkeypatch, capsys, options, message):
+    gpu = bench("gpu")
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *options])
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        gpu.arguments()
+    assert message in capsys.readouterr().err
+
+
 def test_the_recorded_gpu_ran_every_way_at_every_size(bench):
     gpu = bench("gpu")
     kept = json.loads(gpu.RECORD.read_text())
