@@ -7,9 +7,11 @@ from support import ARCHITECTURES, CELLS, as_numpy, close, flat, network, random
 
 from rnnlab.tensorflow import (
     GRU,
+    LSTM,
     RNN,
     CharLM,
     Classifier,
+    GRUCell,
     LSTMCell,
     Stack,
     evaluate,
@@ -111,3 +113,40 @@ def test_training_in_groups_is_training_step_by_step():
         found.append(fit(model, data, steps=30, lr=0.05, progress=False, callback=callback))
         found.append(np.concatenate([w.ravel() for w in get_weights(model).values()]))
     close(found[:2], found[2:], 1e-12)
+
+
+def test_sparse_and_ragged_tensors_are_refused_by_name():
+    ragged = tf.ragged.constant([[[1.0]], [[2.0], [3.0]]])
+    for xs in ragged, tf.sparse.from_dense(tf.ones((2, 3, 4))):
+        with pytest.raises(TypeError, match=r"^xs must be a tensor of numbers, not sparse or rag"):
+            LSTM(4, 3)(xs)
+
+
+def test_the_batch_size_of_a_first_state_may_be_a_tensor():
+    for cell in GRUCell(4, 3), LSTMCell(4, 3):
+        for size in tf.constant(2), tf.Variable(2), np.int64(2):
+            assert cell.output(cell.initial_state(size)).shape == (2, 3)
+        with pytest.raises(ValueError, match=r"batch_size must be .*, got -1"):
+            cell.initial_state(tf.constant(-1))
+        for wrong in tf.constant([2]), tf.constant(2.0), tf.constant([2.0]):
+            with pytest.raises(TypeError, match=r"^batch_size must be a single whole number, got"):
+                cell.initial_state(wrong)
+
+        @tf.function(input_signature=[tf.TensorSpec(None, tf.int32)])
+        def of_any_size(size, cell=cell):
+            return cell.output(cell.initial_state(size))
+
+        assert of_any_size(5).shape == (5, 3)
+
+        @tf.function
+        def of_half_a_row(size, cell=cell):
+            return cell.initial_state(size)
+
+        with pytest.raises(TypeError, match="batch_size must be a single whole number, got"):
+            of_half_a_row(tf.constant(0.5))
+
+
+def test_variables_are_named_after_the_weights():
+    cell = GRUCell(4, 3)
+    for name, variable in cell.named_weights().items():
+        assert variable.name == f"{name}:0"

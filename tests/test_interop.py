@@ -547,6 +547,10 @@ TO_NATIVE = [
     (lambda m: both(m, rnn(m), rnn(m, I, 3)), ValueError,
      "LSTMCell of 2 units forward and LSTMCell of 3 units backward.*one by one"),
     (lambda m: both(m, rnn(m), m.GRU(I, H)), ValueError, "wants both alike"),
+    (lambda m: both(m, subclass(m.RNN)(m.LSTMCell(I, H)), rnn(m)), TypeError,
+     r"layer\.fwd must be an RNN"),
+    (lambda m: both(m, rnn(m), subclass(m.RNN)(m.LSTMCell(I, H))), TypeError,
+     r"layer\.bwd must be an RNN"),
 ]  # fmt: skip
 
 TO_TORCH = [
@@ -572,6 +576,13 @@ def test_what_no_native_layer_can_be_is_refused(framework, make, error, words):
     ):
         with pytest.raises(error, match=words):
             call()
+
+
+@pytest.mark.parametrize(("framework", "target"), [("torch", "torch.nn"), ("tensorflow", "Keras")])
+def test_who_joins_the_directions_after_every_level_is_named(framework, target):
+    m = lab(framework)
+    with pytest.raises(ValueError, match=f"but {target} joins the two directions"):
+        m.to_native(towers(m))
 
 
 @pytest.mark.parametrize(("make", "words"), TO_TORCH)
@@ -623,15 +634,28 @@ FROM_TORCH_STATES = [
     ("GRU", 2, X, ValueError, r"state must have 3 axes \(D \* num_layers, B, H\)"),
     ("GRU", 2, X[None], ValueError, r"= \(2, any, 2\), got \(1, 4, 2\)"),
     ("GRU", 1, X[None].astype("float64"), TypeError, "state must be float32"),
-    ("LSTM", 1, torch.zeros(1, B, H), TypeError, "tuple of 2, h_n and c_n, got Tensor"),
+    (
+        "LSTM",
+        1,
+        torch.zeros(1, B, H),
+        TypeError,
+        "^state must be a tuple of 2, h_n and c_n, got Tensor",
+    ),
     ("LSTM", 1, (X, X[None]), ValueError, r"state\[0\] must have 3 axes"),
     ("LSTM", 1, (X[None], X), ValueError, r"state\[1\] must have 3 axes"),
     ("LSTM", 1, (X[None], X[None, :3]), ValueError, r"state\.c must have shape"),
+    ("GRU", 1, torch.zeros(1, B, H).to_sparse(), TypeError, "^state must be a tensor of numbers"),
 ]
 
 FROM_KERAS_STATES = [
     ("GRU", 1, X, TypeError, "state must be a tuple of 1, what the layer returns after ys"),
-    ("GRU", 2, [[X]], ValueError, "tuple of 2, one list of tensors for each level, got 1"),
+    (
+        "GRU",
+        2,
+        [[X]],
+        ValueError,
+        "^state must be a tuple of 2, one list of tensors for each level, got 1",
+    ),
     ("GRU", 2, [[X], [X, X]], ValueError, r"state\[1\] must be a tuple of 1.*got 2"),
     ("GRU", 1, [X.astype("float64")], TypeError, "state must be float32"),
     ("LSTM", 1, [X], ValueError, "state must be a tuple of 2.*got 1"),
@@ -671,7 +695,8 @@ FROM_TORCH = [
      r"native\.proj_size must be 0, got 2.*projection"),
     (lambda: nn.GRU(I, H, 2, dropout=0.1), ValueError,
      r"native\.dropout must be 0\.0, got 0\.1; .*native\.eval\(\)"),
-    (lambda: nn.GRU(I, H).half(), ValueError, "one dtype, float32 or float64, got float16"),
+    (lambda: nn.GRU(I, H).half(), ValueError,
+     "^native must compute and keep its weights in one dtype, float32 or float64, got float16"),
     (lambda: with_nan(nn.GRU(I, H)), ValueError, "holds NaN"),
 ]  # fmt: skip
 
