@@ -365,14 +365,40 @@ def test_large_layers_give_the_same_whoever_multiplies(kind, offered, sooner, mo
     monkeypatch.setattr(fused, "onednn_is_sooner", lambda: sooner)
     xs = np.random.default_rng(0).normal(size=(64, 3, 96)).astype("float32")
     found = []
-    for way in ("torch", "torch by autograd"):
+    for way in ("torch by autograd", "torch", "torch eagerly"):
         layer = network(way, kind, "one", 96, 256, "float32")
+        calls.clear()
         ys, final = layer(xs, lengths=[3] * 32 + [1] * 32)
         (ys.square().sum() + tensors(final)[-1].sum()).backward()
         found.append([ys, *(weight.grad for weight in layer.parameters())])
-    assert bool(calls) == (offered and sooner)
-    for one, other in zip(*found, strict=True):
-        close(one, other, 1e-5 * float(other.detach().abs().max()) + 1e-5)
+        assert bool(calls) == (offered and sooner and way != "torch by autograd")
+    expected, *found = found
+    for by_hand in found:
+        for one, other in zip(by_hand, expected, strict=True):
+            close(one, other, 1e-5 * float(other.detach().abs().max()) + 1e-5)
+
+
+@pytest.mark.parametrize(("rows", "calls"), [(2, 3), (64, 10)], ids=["few rows", "many rows"])
+def test_a_product_by_a_turned_matrix_is_the_same_however_often_it_is_made(rows, calls):
+    fused = lab("torch").layers.fused
+    W, h, a = torch.randn(5, 4), torch.randn(rows, 4), torch.randn(rows, 5)
+    add, expected = fused.adding(W.T, rows, calls), a + h @ W.T
+    close(add(a, h, torch.empty_like(a)), expected, 1e-5)
+    close(add(a, h, a), expected, 1e-5)  # in its place
+
+
+def test_for_a_gpu_steps_are_neither_cut_into_blocks_nor_copied(monkeypatch):
+    """It is told each operation, so few are better; a tensor without numbers stands for its own."""
+    fused = lab("torch").layers.fused
+    monkeypatch.setattr(fused, "CACHED", 8)
+    here, elsewhere = torch.zeros(5, 2, 4), torch.zeros(5, 2, 4, device="meta")
+    assert fused.blocks(here) == [(k, k + 1) for k in range(5)]
+    assert fused.blocks(elsewhere) == [(0, 5)]
+    for steps, copied in (here, True), (elsewhere, False):
+        for (view,) in fused.in_turn(steps, lambda u: (u,)):
+            assert (view._base is not steps) == copied
+    monkeypatch.setattr(fused, "WIDE", 0)
+    assert all(view._base is here for (view,) in fused.in_turn(here, lambda u: (u,)))
 
 
 def test_what_is_sooner_is_measured():
@@ -393,7 +419,7 @@ def test_what_is_sooner_is_measured():
 def test_blocks_of_steps_and_both_ways_to_tanh_give_the_same(
     kind, steps_in_a_block, by_sigmoid, wide, monkeypatch
 ):
-    """What the size of a layer decides in PyTorch's loops, here with small ones."""
+    """What the size of a layer decides in PyTorch's eager loops, here with small ones."""
     fused = lab("torch").layers.fused
     gates = {"RNNCell": 1, "LSTMCell": 4}.get(kind, 3)
     monkeypatch.setattr(fused, "CACHED", steps_in_a_block * 3 * gates * 4)
@@ -402,7 +428,7 @@ def test_blocks_of_steps_and_both_ways_to_tanh_give_the_same(
     rng = np.random.default_rng(0)
     xs, found = rng.normal(size=(3, 8, 3)), []
     start = random_state(network("numpy", kind, "one"), 3, rng)
-    for way in ("torch", "torch by autograd"):
+    for way in ("torch eagerly", "torch by autograd"):
         layer = randomise(way, network(way, kind, "one"))
         found.append(results(way, layer, xs, rebuild(start, flat(start)), [8, 5, 0]))
     assert found[0].keys() == found[1].keys()
