@@ -338,3 +338,49 @@ def test_the_language_model_reads_one_hot_vectors(framework):
     logits, final = one(IDS[None])
     close(logits, as_numpy(ys) @ weights["W_y"] + weights["b_y"])
     close(flat(final), flat(state), 0)
+
+
+@pytest.mark.parametrize("clip", [0.0, -1.0])
+def test_the_bound_of_the_gradients_is_checked_by_its_name(framework, clip):
+    with pytest.raises(ValueError, match=r"^clip must be greater than 0"):
+        lab(framework).fit(model(framework), streams(IDS, 2, 5), steps=1, lr=0.1, clip=clip)
+
+
+def test_a_large_eps_makes_the_same_small_step_in_the_three():
+    moved = {}
+    for f in FRAMEWORKS:
+        m, one = lab(f), model(f)
+        batch = Batch(*(part[:3] for part in windows(IDS, 5)))
+        _, _, grads = one.gradients(batch)
+        m.Adam(one, eps=0.5).update(grads, 0.1)
+        moved[f] = m.get_weights(one)
+    for f in FRAMEWORKS[1:]:
+        for name, weight in moved[FRAMEWORKS[0]].items():
+            close(moved[f][name], weight)
+    start = lab("numpy").get_weights(model("numpy"))
+    assert max(np.abs(moved["numpy"][name] - start[name]).max() for name in start) < 0.05
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_a_weight_that_takes_no_part_has_a_gradient_of_zeros(framework):
+    m = lab(framework)
+
+    class Spare(m.RNN):
+        """A layer of a reader's own, with a weight that it does not use."""
+
+        def __init__(self, cell):
+            super().__init__(cell)
+            self.spare = spare
+
+        def named_weights(self):  # PyTorch finds a module's weights by itself
+            return super().named_weights() | {"spare": self.spare}
+
+    if framework == "torch":
+        spare = torch.nn.Parameter(torch.ones(2))
+    else:
+        import tensorflow as tf
+
+        spare = tf.Variable(np.ones(2, "float32"))
+    one = m.CharLM(VOCABULARY, Spare(m.GRUCell(V, 4)))
+    _, _, grads = one.gradients(Batch(*(part[:3] for part in windows(IDS, 5))))
+    close(grads["layer.spare"], np.zeros(2), 0)
