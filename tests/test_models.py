@@ -319,6 +319,16 @@ def test_weights_of_another_notation_are_refused(framework):
             lab(framework).get_weights(lab(other).RNN(lab(other).GRUCell(1, 4)))
 
 
+def test_what_only_looks_like_a_module_of_pytorch_is_refused():
+    class Looks:
+        def named_parameters(self):
+            return {}
+
+    wanted = r"^layer must be a cell, layer or model of rnnlab\.torch, got one of another notation$"
+    with pytest.raises(TypeError, match=wanted):
+        lab("torch").get_weights(Looks())
+
+
 def test_how_many_targets_count(framework, kind):
     one, steps = model(framework, kind), LENGTHS if kind.endswith("every") else np.sign(LENGTHS)
     assert one.count(batch(kind)) == (
