@@ -18,7 +18,8 @@ def source(file, function):
     node = ast.parse(text)
     for name in function.split("."):
         (node,) = (n for n in node.body if getattr(n, "name", None) == name)
-    return " ".join(line.strip() for line in ast.get_source_segment(text, node).splitlines())
+    lines = text.splitlines()[node.lineno - 1 : node.end_lineno]  # with what is noted at the end
+    return " ".join(line.strip() for line in lines)
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: f"{e['file']} {e['function']}")
