@@ -161,6 +161,18 @@ def test_what_the_read_out_sees(framework, architecture):
             close(logits[b], expected[read] @ weights["W_y"] + weights["b_y"])
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_mean_of_few_steps(framework, steps):
+    """With one step it is that step's output; with and without lengths."""
+    xs = batch("last").inputs[:, :steps]
+    one = model(framework, "classes: mean")
+    weights = lab(framework).get_weights(one)
+    ys = as_numpy(one.layer(xs)[0])
+    for lengths in None, [steps] * B:
+        expected = ys.mean(axis=1) @ weights["W_y"] + weights["b_y"]
+        close(as_numpy(one(xs, lengths=lengths)[0]), expected)
+
+
 def test_the_last_output_is_torchs_h_n(framework):
     m = lab(framework)
     layer = m.LSTM(I, 4, 2, True, dtype="float64")
