@@ -147,6 +147,6 @@ def test_the_batch_size_of_a_first_state_may_be_a_tensor():
 
 
 def test_variables_are_named_after_the_weights():
-    cell = GRUCell(4, 3)
-    for name, variable in cell.named_weights().items():
-        assert variable.name == f"{name}:0"
+    model = Classifier(GRU(4, 3), classes=2)
+    for name, variable in model.named_weights().items():
+        assert variable.name == f"{name.rpartition('.')[2]}:0"

@@ -446,6 +446,20 @@ def test_keras_in_its_other_forms(kind, options):
 
 
 @pytest.mark.parametrize("kind", CELLS)
+def test_one_input_and_no_bias_in_keras(kind):
+    native = built(getattr(keras.layers, BUILDERS[kind.split()[0]])(H, use_bias=False), 1)
+    for weight in native.weights:
+        weight.assign(np.random.default_rng(0).normal(size=weight.shape))
+    weights = lab("tensorflow").get_weights(lab("tensorflow").from_native(native))
+    assert not any(weights[name].any() for name in weights if "cell.b" in name)
+    close(
+        flat(native(np.ones((B, T, 1), "float32")))[0],
+        lab("tensorflow").from_native(native)(np.ones((B, T, 1), "float32"))[0][:, -1],
+        1e-6,
+    )
+
+
+@pytest.mark.parametrize("kind", CELLS)
 def test_a_keras_rnn_of_a_cell_and_the_cell_alone(kind):
     m = lab("tensorflow")
     inner = m.to_native(randomise("tensorflow", cell("tensorflow", kind, I, H)))
@@ -728,6 +742,10 @@ def twice(**options):
     return built(keras.layers.Bidirectional(lstm(), **options))
 
 
+def both_of(fwd, bwd):
+    return built(keras.layers.Bidirectional(fwd, backward_layer=bwd))
+
+
 FROM_KERAS = [
     (lambda: keras.layers.Dense(H), TypeError,
      r"native must be a SimpleRNN, LSTM or GRU of keras\.layers.*got keras.*Dense$"),
@@ -746,18 +764,28 @@ FROM_KERAS = [
     (lambda: [built(lstm()), built(lstm(), 5)], ValueError, "reads 5 features"),
     (lambda: [built(lstm()), built(lstm(dtype="float64"), H)], ValueError, "32, .* is float64"),
     (lambda: built(lstm(activation="relu")), ValueError,
-     r"native\.cell\.activation must be 'tanh', got <function relu .*default activations"),
+     r"native\.cell\.activation must be 'tanh', got <function relu .*>; our cells have no other: "
+     r"train a network with Keras' default activations$"),
     (lambda: built(lstm(recurrent_activation="hard_sigmoid")), ValueError,
      r"native\.cell\.recurrent_activation must be 'sigmoid', got <function hard_sigmoid"),
     (lambda: built(lstm(dropout=0.2)), ValueError,
      r"native\.cell\.dropout must be 0\.0, got 0\.2; .*set native\.cell\.dropout = 0\.0"),
     (lambda: built(lstm(recurrent_dropout=0.2)), ValueError, r"recurrent_dropout must be 0\.0"),
-    (lambda: built(lstm(go_backwards=True)), ValueError, "native.go_backwards must be False"),
-    (lambda: built(lstm(stateful=True)), ValueError, "native.stateful must be False, got True"),
-    (lambda: twice(merge_mode="sum"), ValueError, "native.merge_mode must be 'concat', got 'sum'"),
+    (lambda: built(lstm(go_backwards=True)), ValueError,
+     r"native\.go_backwards must be False, got True; build a layer without it, "
+     r"set_weights\(native\.get_weights\(\)\), and reverse what it reads yourself, or make it a "
+     r"Bidirectional's backward_layer$"),
+    (lambda: built(lstm(stateful=True)), ValueError,
+     r"native\.stateful must be False, got True; ours hands its state out: build one without, and "
+     r"set_weights\(native\.get_weights\(\)\)$"),
+    (lambda: twice(merge_mode="sum"), ValueError,
+     r"native\.merge_mode must be 'concat', got 'sum'; ours puts the two side by side: sum or "
+     r"multiply the halves of its outputs yourself$"),
     (lambda: twice(merge_mode=None), ValueError, "native.merge_mode must be 'concat', got None"),
-    (lambda: built(keras.layers.Bidirectional(lstm(go_backwards=True), backward_layer=lstm())),
+    (lambda: both_of(lstm(go_backwards=True), lstm()),
      ValueError, r"native\.forward_layer\.go_backwards must be False, got True"),
+    (lambda: both_of(lstm(), lstm(go_backwards=True, dropout=0.2)), ValueError,
+     r"native\.backward_layer\.cell\.dropout must be 0\.0"),
     (lambda: built(keras.layers.Bidirectional(lstm(dtype="float64"))), ValueError,
      "native.forward_layer.cell must compute .* got float32 with float64"),
     (lambda: built(lstm(dtype="mixed_float16")), ValueError, "got float16 with float32"),
