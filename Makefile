@@ -63,9 +63,10 @@ notebooks: $(VENV)/.all ## run the chapters and store their outputs (one: make n
 fuzz: $(VENV)/.all ## call everything public with hypothesis' worst (MINUTES=10)
 	@$(BIN)/python tests/fuzz.py --minutes $(or $(MINUTES),10)
 
-mutants: $(VENV)/.all $(VENV)/care/.done ## change the package in thousands of ways: do tests notice? (ONLY=text, SAMPLE=300, AGAIN=1, RESUME=1)
+mutants: $(VENV)/.all $(VENV)/care/.done ## change the package in thousands of ways: do tests notice? (ONLY=text, SAMPLE=300, AGAIN=1, RESUME=1, SECONDS=10)
 	@$(VENV)/care/bin/python tools/mutation.py $(ONLY) --python $(BIN)/python \
-		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--again) $(if $(RESUME),--resume)
+		$(if $(SAMPLE),--sample $(SAMPLE)) $(if $(AGAIN),--again) $(if $(RESUME),--resume) \
+		$(if $(SECONDS),--seconds $(SECONDS))
 
 bench: $(VENV)/.all ## time layers, story and labs (AGAINST=1: fail if one got slower than in the kept run)
 	@failed=0; for part in layers story labs; do \
