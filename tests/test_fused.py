@@ -299,6 +299,18 @@ def test_rounded_products_are_near_the_full_ones_and_not_the_same(kind):
     assert not fused.rounding
 
 
+def test_of_rounded_products_the_inputs_is_one():
+    fused, m = lab("tensorflow").layers.fused, lab("tensorflow")
+    cell = m.GRUCell(64, 4)
+    xs = tf.constant(np.random.default_rng(0).normal(size=(3, 2, 64)).astype("float32"))
+    exact = as_numpy(cell.project(xs))
+    close(as_numpy(fused.project(cell, xs)), exact, 0)
+    with fused.rounded_products():
+        rounded = tf.function(lambda: fused.project(cell, xs), jit_compile=True)()
+    apart = np.abs(as_numpy(rounded) - exact).max()
+    assert 1e-4 < apart < 5e-2
+
+
 @pytest.mark.parametrize("kind", CELLS)
 def test_xla_gives_the_same_numbers(kind):
     layer = randomise("tensorflow", network("tensorflow", kind, "one"))

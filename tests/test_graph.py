@@ -122,6 +122,16 @@ def test_sparse_and_ragged_tensors_are_refused_by_name():
             LSTM(4, 3)(xs)
 
 
+def test_what_is_no_number_may_stand_in_the_padding_and_nowhere_else():
+    xs, lengths = np.ones((2, 3, 4), "float32"), [3, 1]
+    layer = LSTM(4, 3)
+    ys, _ = layer(xs, lengths=lengths)
+    xs[1, 1:] = np.nan
+    close(as_numpy(layer(xs, lengths=lengths)[0]), as_numpy(ys), 0)
+    with pytest.raises(ValueError, match=r"^xs holds NaN"):
+        layer(xs, lengths=[3, 2])
+
+
 def test_the_batch_size_of_a_first_state_may_be_a_tensor():
     for cell in GRUCell(4, 3), LSTMCell(4, 3):
         for size in tf.constant(2), tf.Variable(2), np.int64(2):

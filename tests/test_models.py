@@ -331,14 +331,20 @@ def test_weights_of_another_notation_are_refused(framework):
             lab(framework).get_weights(lab(other).RNN(lab(other).GRUCell(1, 4)))
 
 
-def test_what_only_looks_like_a_module_of_pytorch_is_refused():
+@pytest.mark.parametrize("call", ["get_weights", "set_weights", "Adam"])
+def test_what_only_looks_like_a_layer_is_refused(framework, call):
     class Looks:
         def named_parameters(self):
             return {}
 
-    wanted = r"^layer must be a cell, layer or model of rnnlab\.torch, got one of another notation$"
+        def named_weights(self):
+            return {"w": "neither an array nor a variable"}
+
+    name = "model" if call == "Adam" else "layer"
+    wanted = rf"^{name} must be a cell, layer or model of rnnlab\.{framework}, got one of another "
+    more = [{}] if call == "set_weights" else []
     with pytest.raises(TypeError, match=wanted):
-        lab("torch").get_weights(Looks())
+        getattr(lab(framework), call)(Looks(), *more)
 
 
 def test_how_many_targets_count(framework, kind):
