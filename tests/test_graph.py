@@ -9,6 +9,7 @@ from rnnlab.tensorflow import (
     GRU,
     LSTM,
     RNN,
+    Adam,
     CharLM,
     Classifier,
     GRUCell,
@@ -101,6 +102,28 @@ def test_a_cell_of_ones_own_or_autograd_is_not_left_to_xla():
     for layer in (RNN(Other(4, 2)), RNN(LSTMCell(4, 2), by_hand=False)):
         deep = Stack([RNN(LSTMCell(4, 4)), layer])
         assert not training.worth_compiling(CharLM(Vocabulary("helo"), deep), 10**9)
+
+
+def test_from_which_step_on_xla_pays_is_known():
+    model = CharLM(Vocabulary("helo"), GRU(4, 2, 2))
+    assert training.worth_compiling(model, training.LONG) is True
+    assert training.worth_compiling(model, training.LONG - 1) is False
+
+
+@pytest.mark.parametrize("read", ["mean", "every"])
+def test_lengths_count_in_a_graph_as_they_do_outside(read):
+    rng = np.random.default_rng(0)
+    xs, targets = rng.normal(size=(4, 5, 3)), rng.integers(2, size=(4, 5) if read == "every" else 4)
+    data = Batch(xs, targets, [5, 0, 2, 4])
+    inside, outside = (
+        Classifier(network("tensorflow", "GRUCell", "one", 3), 2, read=read) for _ in range(2)
+    )
+    losses = fit(inside, [data], steps=3, lr=0.1, progress=False)
+    adam = Adam(outside)
+    for loss in losses:
+        expected, _, grads = outside.gradients(data)
+        assert loss == pytest.approx(float(expected), abs=1e-10)
+        adam.update(grads, 0.1)
 
 
 def test_training_in_groups_is_training_step_by_step():
