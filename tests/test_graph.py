@@ -104,6 +104,14 @@ def test_a_cell_of_ones_own_or_autograd_is_not_left_to_xla():
         assert not training.worth_compiling(CharLM(Vocabulary("helo"), deep), 10**9)
 
 
+def test_a_model_of_another_notation_is_not_scored():
+    import rnnlab.torch
+
+    other = rnnlab.torch.CharLM(Vocabulary("helo"), rnnlab.torch.GRU(4, 2))
+    with pytest.raises(TypeError, match=r"^model must be a CharLM, Forecaster or Classifier"):
+        evaluate(other, [])
+
+
 def test_from_which_step_on_xla_pays_is_known():
     model = CharLM(Vocabulary("helo"), GRU(4, 2, 2))
     assert training.worth_compiling(model, training.LONG) is True
