@@ -104,6 +104,24 @@ def test_a_cell_of_ones_own_or_autograd_is_not_left_to_xla():
         assert not training.worth_compiling(CharLM(Vocabulary("helo"), deep), 10**9)
 
 
+def test_batches_of_many_lengths_are_traced_once_or_twice():
+    traced = []
+
+    class Counting(CharLM):
+        def _gradients(self, *given):
+            traced.append(given)
+            return super()._gradients(*given)
+
+    model = Counting(Vocabulary("helo"), GRU(4, 2))
+    ids = np.random.default_rng(0).integers(4, size=(2, 21))
+    data = [Batch(ids[:, :T], ids[:, 1 : T + 1]) for T in range(10, 20)]
+    fit(model, data, steps=20, lr=0.01, progress=False)
+    once_or_twice = len(traced)
+    traced.clear()
+    fit(model, data[:1] * 2, steps=20, lr=0.01, progress=False)
+    assert len(traced) <= once_or_twice <= 2 * len(traced)
+
+
 def test_a_model_of_another_notation_is_not_scored():
     import rnnlab.torch
 
