@@ -16,7 +16,7 @@ export OMP_NUM_THREADS OPENBLAS_NUM_THREADS TF_CPP_MIN_LOG_LEVEL TF_ENABLE_ONEDN
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 BOOK_SOURCES := _config.yml _toc.yml index.md references.md references.bib \
-	$(wildcard chapters/* assets/* _ext/*.py _templates/*) $(shell find rnnlab -name '*.py')
+	$(wildcard chapters/* assets/* _ext/*.py _templates/* benchmarks/*.py) $(shell find rnnlab -name '*.py')
 
 .PHONY: help book serve pdf linkcheck test test-robust test-matrix lint audit chapters notebooks fuzz mutants \
 	bench lab format clean

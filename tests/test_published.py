@@ -42,7 +42,7 @@ every_notebook = pytest.mark.parametrize("name", NOTEBOOKS)
 def folder(tmp_path_factory):
     """Where the pages of the book lie."""
     source = tmp_path_factory.mktemp("book")
-    for name in (*SOURCES, "rnnlab"):
+    for name in (*SOURCES, "rnnlab", "benchmarks"):
         (source / name).symlink_to(ROOT / name)
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["repository"] |= {"url": REPOSITORY, "branch": "next"}
