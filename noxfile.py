@@ -27,7 +27,7 @@ SETS = {
         "torch": "2.4.0",
         "tensorflow": "2.18.0",  # the first that takes NumPy 1 and 2
         "keras": "3.12.0",  # older ones lack what chapters 04 and 05 show; the package needs less
-        "matplotlib": "3.8.0",
+        "matplotlib": "3.9.0",  # with an older one a notebook forgets that figures are to be SVG
         "pooch": "1.8.0",
         "safetensors": "0.4.3",
         "tqdm": "4.66.0",
