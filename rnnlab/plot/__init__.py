@@ -11,7 +11,7 @@ except ModuleNotFoundError as error:
         raise
     raise ImportError(
         "rnnlab.plot needs matplotlib, which is not installed: pip install "
-        '"matplotlib>=3.8", or rnnlab with its extra [plot]'
+        '"matplotlib>=3.9", or rnnlab with its extra [plot]'
     ) from error
 
 from rnnlab.plot import (
