@@ -1,5 +1,6 @@
 """What an import brings in: each framework comes alone, and none comes unasked."""
 
+import os
 import re
 import runpy
 import subprocess
@@ -101,3 +102,82 @@ def test_a_missing_progress_bar_is_named(monkeypatch):
     batch = np.ones((1, 2, 2), "float32"), np.array([0])
     with pytest.raises(ImportError, match=r"tqdm, which is not installed: .* progress=False"):
         rnnlab.numpy.fit(model, [batch], steps=1, lr=0.1)
+
+
+TENSORFLOW_THAT_SHOWS_ITS_LLVM = {
+    "tensorflow/__init__.py": "import sys; print('tensorflow', 'triton' in sys.modules)",
+    "tensorflow/python/pywrap_dlopen_global_flags.py": "",
+}
+TRITON = {
+    "triton/__init__.py": "import os, sys; "
+    "print('triton', bool(sys.getdlopenflags() & os.RTLD_DEEPBIND), 'tensorflow' in sys.modules)"
+}
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Print what is loaded, and how, where these files are installed beside everything else."""
+
+    def run(files, code):
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+        program = (
+            f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nflags = sys.getdlopenflags()\n"
+            f"{code}\nassert sys.getdlopenflags() == flags"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        return result.stdout.splitlines()
+
+    return run
+
+
+LINUX = pytest.mark.skipif(not hasattr(os, "RTLD_DEEPBIND"), reason="libraries keep to their own")
+
+
+@LINUX
+@pytest.mark.parametrize("code", ["import rnnlab.torch", "from rnnlab.torch import LSTM"])
+def test_pytorch_s_triton_is_loaded_before_such_a_tensorflow(installed, code):
+    files = TRITON | TENSORFLOW_THAT_SHOWS_ITS_LLVM
+    # True: it is bound to its own functions first. False: TensorFlow is not there yet.
+    assert installed(files, code) == ["triton True False"]
+
+
+@LINUX
+def test_such_a_tensorflow_is_loaded_after_pytorch_s_triton(installed):
+    files = TRITON | TENSORFLOW_THAT_SHOWS_ITS_LLVM
+    files |= {"tensorflow/__init__.py": "import sys; print('triton' in sys.modules); raise OSError"}
+    code = "try: import rnnlab.tensorflow\nexcept OSError: pass"
+    assert installed(files, code) == ["triton True False", "True"]
+
+
+@LINUX
+def test_triton_comes_bound_to_its_own_functions_where_tensorflow_is_there_already(installed):
+    files = TRITON | TENSORFLOW_THAT_SHOWS_ITS_LLVM
+    assert installed(files, "import tensorflow\nimport rnnlab.torch") == [
+        "tensorflow False",
+        "triton True True",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["triton", "tensorflow", "pywrap"])
+def test_nobody_else_loads_triton(installed, missing):
+    files = TRITON | TENSORFLOW_THAT_SHOWS_ITS_LLVM
+    files = {name: text for name, text in files.items() if missing not in name}
+    hidden = f"sys.modules[{missing!r}] = None\n" if missing != "pywrap" else ""
+    assert installed(files, f"{hidden}import rnnlab.torch") == []
+
+
+@LINUX
+def test_a_broken_triton_is_left_to_pytorch(installed):
+    broken = {"triton/__init__.py": "import no_such_library"} | TENSORFLOW_THAT_SHOWS_ITS_LLVM
+    assert installed(broken, "import rnnlab.torch") == []
+
+
+@pytest.mark.parametrize("order", ["tensorflow, torch, rnnlab.torch", "rnnlab.torch, tensorflow"])
+def test_an_optimizer_of_pytorch_beside_tensorflow(order):
+    # The test of all that with what is installed: where it goes wrong, the interpreter dies.
+    code = f"import {order}, torch\ntorch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

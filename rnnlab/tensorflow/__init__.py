@@ -1,6 +1,9 @@
 """The book's networks in TensorFlow."""
 
+from rnnlab.coexist import load_triton
+
 try:
+    load_triton()
     import tensorflow as _framework  # noqa: F401  (asked for here, so that its absence has a clear message)
 except ModuleNotFoundError as error:
     if error.name != "tensorflow":  # it is there, but something that it needs is not
