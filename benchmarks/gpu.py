@@ -18,7 +18,7 @@ import numpy as np
 import story
 import torch
 from shakespeare import native
-from timing import RECORDED, about, as_array, in_rounds, keep, quartiles
+from timing import RECORDED, about, as_array, in_rounds, keep, peak, quartiles
 
 RECORD = RECORDED / "gpu.json"
 SIZES = {  # B T I H
@@ -86,7 +86,8 @@ def operations(way):
 def steps(size, seconds, device):
     """The story at one size: quartiles of milliseconds, and what the GPU does for each way."""
     wait, shape = waiting(device), SIZES[size]
-    rate = peak(device, seconds=min(seconds, 1.0))
+    side = 8192 if device == "cuda" else 512
+    rate = peak(torch.randn(side, side, device=device), lambda _: wait(), min(seconds, 1.0))
     contestants, alone = story.torch_contestants(shape, device)
     (products,) = [once for name, once in alone.items() if "oneDNN" not in name]
     if device == "cuda":
@@ -108,19 +109,6 @@ def steps(size, seconds, device):
             many, busy = operations(contestants[name])
             found["operations"][name], found["at_work"][name] = many, round(busy * 1e3, 4)
     return found
-
-
-def peak(device, seconds):
-    """Multiplications a second in the quickest of many large products."""
-    wait, side = waiting(device), 8192 if device == "cuda" else 512
-    numbers = torch.randn(side, side, device=device)
-    quickest, end = np.inf, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        _ = numbers @ numbers
-        wait()
-        quickest = min(quickest, time.perf_counter() - start)
-    return side**3 / quickest
 
 
 def calls(device, times=50, rounds=9):

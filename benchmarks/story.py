@@ -11,11 +11,10 @@ they would take at the speed of a large product, the machine's peak. How it is t
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
-from timing import RECORDED, against, in_rounds, keep, quartiles, workers
+from timing import RECORDED, against, in_rounds, keep, peak, quartiles, workers
 
 RECORD = RECORDED / "story.json"
 SHAPES = [(170, 10, 25, 25), (32, 35, 128, 256), (1, 1000, 64, 128)]  # B T I H
@@ -393,24 +392,18 @@ def products(shape, multiply, array=np.asarray, finish=None):
     return {PRODUCTS: alone}
 
 
-def peak(framework, side=2048, seconds=1.0):
+def peak_of(framework, side=2048):
     """Multiplications a second in the quickest of many large products."""
     numbers = np.random.default_rng(0).normal(size=(side, side)).astype("float32")
     if framework == "torch":
         import torch
 
-        numbers = torch.tensor(numbers)
-    elif framework == "tensorflow":
+        return peak(torch.tensor(numbers))
+    if framework == "tensorflow":
         import tensorflow as tf
 
-        numbers = tf.constant(numbers)
-    quickest, end = np.inf, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        found = numbers @ numbers
-        _ = found.numpy() if framework == "tensorflow" else found
-        quickest = min(quickest, time.perf_counter() - start)
-    return side**3 / quickest
+        return peak(tf.constant(numbers), wait=lambda product: product.numpy())
+    return peak(numbers)
 
 
 CONTESTANTS = {
@@ -429,7 +422,7 @@ def work(options):
         torch.set_num_threads(threads)
     rate = 0.0
     for shape in SHAPES:
-        rate = max(rate, peak(options.worker))
+        rate = max(rate, peak_of(options.worker))
         contestants, alone = CONTESTANTS[options.worker](shape)
         first, times = in_rounds(contestants | alone, options.seconds)
         found = {"framework": options.worker, "threads": threads, "shape": shape}
@@ -474,14 +467,14 @@ def limits(runs):
     cases = dict.fromkeys((run["threads"], tuple(run["shape"])) for run in runs)
     for threads, shape in cases:
         own = [r for r in runs if r["threads"] == threads]
-        peak = max(r["peak"] for r in own)
+        best = max(r["peak"] for r in own)
         found = [r["products"] for r in own if tuple(r["shape"]) == shape]
         yield {
             "threads": threads,
             "shape": [*shape],
             "products": min((p for p in found if p is not None), default=None),
-            "peak": peak,
-            "at_peak": round(2 * multiplications(shape) / peak / 1e6, 4),
+            "peak": best,
+            "at_peak": round(2 * multiplications(shape) / best / 1e6, 4),
         }
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "as_array",
     "in_rounds",
     "keep",
+    "peak",
     "pinned",
     "quartiles",
     "workers",
@@ -56,6 +57,18 @@ def in_rounds(contestants, seconds, least=7, tolerance=1e-3, wait=lambda: None):
             times[name].append(time.perf_counter() - start)
         done += 1
     return first, times
+
+
+def peak(numbers, wait=lambda product: None, seconds=1.0):
+    """Multiplications a second: the quickest of many products of these numbers (N, N) with
+    themselves. wait: as for :func:`in_rounds`, but it is given the product.
+    """
+    quickest, end = np.inf, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        wait(numbers @ numbers)
+        quickest = min(quickest, time.perf_counter() - start)
+    return len(numbers) ** 3 / quickest
 
 
 def as_array(numbers):
