@@ -1,5 +1,7 @@
 """PyTorch's layers and models on every device that is there: a GPU, where there is one."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from rnnlab import torch as lab
 from rnnlab.batching import Batch
 from rnnlab.text import Vocabulary, streams
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+with warnings.catch_warnings():  # a build of PyTorch for a GPU may warn where there is none
+    warnings.filterwarnings("ignore", "CUDA initialization")
+    DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 LAYERS = {
     "SimpleRNN": lambda lab: lab.SimpleRNN(3, 4, dtype="float64"),
     "LSTM": lambda lab: lab.LSTM(3, 4, 2, dtype="float64"),

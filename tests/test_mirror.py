@@ -10,7 +10,7 @@ OTHERS = ["torch", "tensorflow"]
 # NumPy has no layers of its own to go to; what is said of the others' stands in a last part, which
 # begins with the framework's name.
 OTHERS_ONLY = ["interop"]
-OWN_PART = {"torch": "\n\n    In PyTorch: ", "tensorflow": "\n\n    In Keras: "}
+OWN_PART = {"torch": "\n\nIn PyTorch: ", "tensorflow": "\n\nIn Keras: "}
 # NumPy has no automatic gradients: its way back is written out, in methods that the others lack.
 NUMPY_ONLY = {
     "backward",
@@ -80,7 +80,7 @@ def test_the_same_names_between_the_others():
 def test_the_same_signature_and_docstring_between_the_others(name):
     objects = {framework: between(framework)[name] for framework in OTHERS}
     assert inspect.signature(objects["torch"]) == inspect.signature(objects["tensorflow"])
-    parts = {f: o.__doc__.split(OWN_PART[f]) for f, o in objects.items()}
+    parts = {f: inspect.getdoc(o).split(OWN_PART[f]) for f, o in objects.items()}
     assert [len(part) for part in parts.values()] == [2, 2]
     shared, other = (part[0] for part in parts.values())
     assert shared == other.replace("rnnlab.tensorflow", "rnnlab.torch")

@@ -801,8 +801,11 @@ class _Drawing(Axes):
     """Axes of a drawing: as large as what is drawn, so that no margin is stored with it."""
 
     def get_tightbbox(self, renderer=None, **options):
-        drawn = [*self.patches, *self.lines, *self.texts]
-        return Bbox.union([artist.get_tightbbox(renderer) for artist in drawn])
+        arrows = [getattr(text, "arrow_patch", None) for text in self.texts]
+        drawn = [*self.patches, *self.lines, *self.texts, *filter(None, arrows)]
+        boxes = [artist.get_tightbbox(renderer) for artist in drawn]
+        # matplotlib 3.11 has no box for an arrow without words, but for its patch.
+        return Bbox.union([box for box in boxes if np.isfinite(box.extents).all()])
 
 
 def _canvas(wide, high):
