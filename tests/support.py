@@ -164,7 +164,7 @@ def gradients(framework, layer, xs, state, lengths, weight_ys, weight_state):
             total, [xs, *parts, *named.values()], allow_unused=True, materialize_grads=True
         )
         names = ["xs", *(f"state {k}" for k in range(len(parts))), *named]
-        return {n: g.numpy() for n, g in zip(names, grads, strict=True)}
+        return {n: g.detach().numpy() for n, g in zip(names, grads, strict=True)}
     xs = tf.constant(xs)
     parts = [tf.constant(a) for a in flat(state)]
     with tf.GradientTape() as tape:
