@@ -30,7 +30,7 @@ SETS = {
         "keras": "3.12.0",  # older ones lack what chapters 04 and 05 show; the package needs less
         "matplotlib": "3.9.0",  # with an older one a notebook forgets that figures are to be SVG
         "pooch": "1.8.0",
-        "safetensors": "0.4.3",
+        "safetensors": "0.4.4",  # older ones spoil a file of no arrays
         "tqdm": "4.66.0",
         "numba": "0.61.0",
         "pyparsing": "3.1.0",  # matplotlib's; with one from this year it warns at its import
@@ -73,7 +73,7 @@ QUIET = {"PYTHONWARNINGS": "ignore:Guards may run slower on Python 3.13.0:Runtim
 WITHOUT = [
     *("api_page", "book", "browser_axe", "browser_pages", "browser_reading", "chapters"),
     *("framework_tabs", "labs", "links", "mutations", "notebooks", "page_head", "pdf"),
-    *("published", "requirements", "typeset_math", "wheel", "workflows"),
+    *("published", "requirements", "robust", "typeset_math", "wheel", "workflows"),
 ]
 
 

@@ -107,8 +107,10 @@ class Run:
 def _checked_rng(state):
     """A state that NumPy's generator takes."""
     try:
+        if min(*state["state"].values(), state["uinteger"]) < 0:  # NumPy 1 takes them
+            raise ValueError("a number below 0")
         np.random.default_rng(0).bit_generator.state = state
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(f"NumPy's generator has no such state ({error!r})") from None
     return state
 

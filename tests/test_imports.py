@@ -92,7 +92,9 @@ def test_numpy_needs_nothing_but_numpy():
     code += "print(*{name.partition('.')[0] for name in sys.modules.keys() - own})"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert set(result.stdout.split()) - sys.stdlib_module_names == {"numpy", "rnnlab"}
+    others = set(result.stdout.split()) - sys.stdlib_module_names
+    # Cython's own module, which NumPy 1 brings, is in none of its packages.
+    assert {name for name in others if "cython" not in name} == {"numpy", "rnnlab"}
 
 
 def test_a_missing_progress_bar_is_named(monkeypatch):

@@ -343,6 +343,7 @@ CHANGES = {
     "another generator": (rng_with(bit_generator="MT19937"), "generator"),
     "a generator of text": (rng_with(state={"state": "x", "inc": "y"}), "generator"),
     "a generator below 0": (rng_with(state={"state": -1, "inc": -1}), "generator"),
+    "a generator with a number below 0 in reserve": (rng_with(uinteger=-1), "generator"),
     "a generator of 2**999": (rng_with(state={"state": 2**999, "inc": 2**999}), "generator"),
     "a state that it does not say": (about_with(state=None), "2 parts"),
     "a billion states": (about_with(state=10**9), "2 parts"),

@@ -400,7 +400,7 @@ def autoregression(train, order):
     """AR(p) with an intercept, fitted by least squares to the training part, as a forecaster."""
     inputs, targets = windows(train, order, dtype="float64")
     rows = np.column_stack([np.ones(len(inputs)), inputs[..., 0]])
-    weights = np.linalg.lstsq(rows, targets[:, 0, 0])[0]
+    weights = np.linalg.lstsq(rows, targets[:, 0, 0], rcond=None)[0]
 
     def forecaster(history, horizon):
         values = list(history[-order:])
