@@ -19,6 +19,15 @@ __all__ = ["load_triton"]
 CULPRIT = "python/pywrap_dlopen_global_flags.py"
 
 
+def place(name):
+    """The folder of a package, which is not imported for that; ``None`` if there is none."""
+    try:
+        spec = find_spec(name)
+    except ValueError:  # something else goes by that name
+        return None
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent
+
+
 def load_triton():
     """Load Triton bound to its own LLVM, where TensorFlow is installed and would get in its way.
 
@@ -27,11 +36,10 @@ def load_triton():
     replace each other's functions, nothing is loaded.
     """
     own_first = getattr(os, "RTLD_DEEPBIND", None)  # there with Linux and glibc alone
-    tensorflow = find_spec("tensorflow")
-    if own_first is None or tensorflow is None or tensorflow.origin is None:
+    tensorflow = place("tensorflow")
+    if own_first is None or tensorflow is None or place("triton") is None:
         return
-    shown = (Path(tensorflow.origin).parent / CULPRIT).exists()
-    if not shown or find_spec("triton") is None:
+    if not (tensorflow / CULPRIT).exists():
         return
     flags = sys.getdlopenflags()
     sys.setdlopenflags(flags | own_first)

@@ -172,6 +172,13 @@ def test_nobody_else_loads_triton(installed, missing):
     assert installed(files, f"{hidden}import rnnlab.torch") == []
 
 
+@pytest.mark.parametrize("name", ["triton", "tensorflow"])
+def test_what_stands_in_for_a_package_is_not_taken_for_it(installed, name):
+    files = TRITON | TENSORFLOW_THAT_SHOWS_ITS_LLVM
+    code = f"import types\nsys.modules[{name!r}] = types.ModuleType({name!r})\nimport rnnlab.torch"
+    assert installed(files, code) == []
+
+
 @LINUX
 def test_a_broken_triton_is_left_to_pytorch(installed):
     broken = {"triton/__init__.py": "import no_such_library"} | TENSORFLOW_THAT_SHOWS_ITS_LLVM
