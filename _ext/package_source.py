@@ -20,6 +20,7 @@ ORDER = ("", *NOTATIONS)  # of what is described: what stands outside the three 
 # What the public modules stand on. Its names may change without a word.
 INTERNAL = {
     "rnnlab.checks",
+    "rnnlab.coexist",
     "rnnlab.compiled",
     "rnnlab.kernels",
     "rnnlab.loop",

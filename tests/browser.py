@@ -93,6 +93,26 @@ class ForgeHandler(QuietHandler):
         self.wfile.write(page)
 
 
+class HalfHandler(QuietHandler):
+    """A page comes up to the second of the buttons above it, and the rest of it later."""
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        if path.suffix != ".html":
+            return super().do_GET()
+        page = path.read_bytes()
+        half = page.index(b"btn-fullscreen-button")
+        half = page.rindex(b"<button", 0, half)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page[:half])
+        self.wfile.flush()
+        time.sleep(0.4)
+        return self.wfile.write(page[half:])
+
+
 class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
         """Say nothing of a browser that leaves a page before all of it has come."""

@@ -10,6 +10,7 @@ from browser import (
     SUBFOLDER,
     UNFOLD,
     ForgeHandler,
+    HalfHandler,
     needs_chromium,
     serve,
     visit,
@@ -103,6 +104,23 @@ def look(browser, base, page, spoil=""):
 @pytest.mark.parametrize("page", PAGES)
 def test_from_a_server(browser, base, page):
     assert {kind: what for kind, what in look(browser, base, page).items() if what} == {}
+
+
+@pytest.mark.parametrize("width", [360, 1100, 1280])
+@pytest.mark.parametrize("page", ["chapters/04_batching.html", "chapters/api_training.html"])
+def test_the_buttons_stay_where_they_are_while_a_page_arrives(browser, page, width):
+    prepare = functools.partial(BrowserContext.add_init_script, script=OBSERVE_SHIFTS)
+    size = {"width": width, "height": 800}
+    with (
+        serve(BOOK, handler=HalfHandler) as base,
+        visit(browser, base, page, before=prepare, viewport=size) as seen,
+    ):
+        seen.tab.wait_for_timeout(200)
+        assert sum(value for value, _ in seen.tab.evaluate("shifts")) <= STILL / 10
+        room = "document.querySelector('.header-article-items__end').getBoundingClientRect().width"
+        kept = seen.tab.evaluate(room)
+        seen.tab.add_style_tag(content=".header-article-items__end { min-width: 0 !important }")
+        assert abs(kept - seen.tab.evaluate(room)) < 0.5  # no more than they need
 
 
 FIRST_HEIGHTS = """
