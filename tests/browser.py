@@ -94,7 +94,7 @@ class ForgeHandler(QuietHandler):
 
 
 class HalfHandler(QuietHandler):
-    """A page comes up to the second of the buttons above it, and the rest of it later."""
+    """A page comes up to the middle of the buttons above it, and the rest of it later."""
 
     def do_GET(self):
         path = Path(self.translate_path(self.path))
