@@ -27,6 +27,7 @@ INTERNAL = {
     "rnnlab.weights",
     "rnnlab.numpy.fused",
     "rnnlab.torch.fused",
+    "rnnlab.tensorflow.kernel_loops",
     "rnnlab.torch.kernel_loops",
     "rnnlab.tensorflow.fused",
 }

@@ -12,6 +12,7 @@ FRAMEWORKS = ["numpy", "torch", "tensorflow"]
 # Each one's layers know two ways to the same numbers: with the loops of their fused.py, in PyTorch
 # and TensorFlow with the way back written by hand, and with the cell's own step. Where numba is
 # installed, NumPy's and PyTorch's loops are compiled; "eagerly" they are not, as without it.
+# TensorFlow's are as they are called while a model is trained.
 WAYS = [
     "numpy",
     "numpy eagerly",
@@ -20,6 +21,7 @@ WAYS = [
     "torch eagerly",
     "torch by autograd",
     "tensorflow",
+    "tensorflow in training",
     "tensorflow by autograd",
 ]
 CELLS = ["RNNCell", "LSTMCell", "GRUCell", "GRUCell before"]
@@ -38,18 +40,22 @@ def cell(framework, kind, input_size, hidden_size, *, seed=0, dtype="float64"):
 
 
 def driver(framework):
-    """The class that unfolds a cell over time; "eagerly" one that finds no compiled loops."""
+    """The class that unfolds a cell over time; "eagerly" one that finds no compiled loops, "in
+    training" one that calls them, in TensorFlow as well."""
     m = lab(framework)
-    if not framework.endswith("eagerly"):
-        return m.RNN
-    compiled = m.layers.fused.compiled
+    fused = m.layers.fused
 
     class Eagerly(m.RNN):
         def run(self, *given):
-            with mock.patch.object(compiled, "kernels", return_value=None):
+            with mock.patch.object(fused.compiled, "kernels", return_value=None):
                 return super().run(*given)
 
-    return Eagerly
+    class Calling(m.RNN):
+        def run(self, *given):
+            with fused.calls():
+                return super().run(*given)
+
+    return {"eagerly": Eagerly, "training": Calling}.get(framework.split()[-1], m.RNN)
 
 
 ARCHITECTURES = ["one", "stack", "both", "stack of both", "both of stacks"]

@@ -1,17 +1,18 @@
-"""The compiled loops (``kernels.py``): when they serve, their tanh, both of their products.
+"""The compiled loops (``kernels.py``): when they serve, their tanh, their products, their blocks.
 
-Their numbers are compared wherever the tests go through ``WAYS``; there they are small enough for
-one call to take all steps.
+Their numbers are compared wherever the tests go through ``WAYS``, too.
 """
 
+import _ctypes
 import functools
-import importlib
 import subprocess
 import sys
+from ctypes import c_void_p, cast
 
 import numpy as np
 import pytest
 import torch
+from numba import njit
 from support import (
     as_numpy,
     close,
@@ -30,7 +31,17 @@ from rnnlab.torch import kernel_loops
 
 KINDS = ["RNNCell", "LSTMCell", "GRUCell"]  # the GRU that resets before has no compiled loop
 NAMES = ["rnn", "rnn_back", "lstm", "lstm_back", "gru", "gru_back"]
-HELPERS = ["tanh32", "activate", "multiply", "add", "arriving", "pass_by"]
+HELPERS = ["tanh32", "by_gate", "flat", "activate", "multiply", "times", "project", "scatter"]
+HELPERS += ["project_back", "weight_gradient", "nothing", "passed_on", "add", "add_up", "keep"]
+HELPERS += ["through_both", "foresee", "arriving", "pass_by"]
+PRODUCTS = ["the library's", "Python's", "its own"]
+
+
+def choose(monkeypatch, product):
+    """Let the loops make their products in one of the three ways."""
+    if product != "the library's":
+        monkeypatch.setattr(compiled, "gemm_in", lambda library, dtype: 0)
+    monkeypatch.setattr(compiled, "FEW", 0 if product == "Python's" else 10**9)
 
 
 @pytest.fixture
@@ -61,21 +72,18 @@ def case(way, kind, dtype, lengths, B=3, T=5, I=3, H=19):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("lengths", [None, [5, 0, 2]], ids=["all valid", "ragged"])
-@pytest.mark.parametrize("few", [0, 10**9], ids=["step by step", "in one call"])
+@pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
-def test_both_products_give_what_autograd_gives(
-    framework, kind, few, lengths, dtype, monkeypatch, counted
+def test_each_product_gives_what_autograd_gives(
+    framework, kind, product, lengths, dtype, monkeypatch, counted
 ):
-    monkeypatch.setattr(compiled, "FEW", few)
+    choose(monkeypatch, product)
     found = case(framework, kind, dtype, lengths)
     name = kind.removesuffix("Cell").lower()
     ways = [name, f"{name}_back"] if framework == "torch" else [name]
-    times = 1 if few else 5
     # results() runs the layer twice, and back once; but NumPy's way back is the cell's own.
-    assert [counted.count(way) for way in ways] == (
-        [2 * times, times] if framework == "torch" else [times]
-    )
+    assert [counted.count(way) for way in ways] == ([2, 1] if framework == "torch" else [1])
     right = case("torch by autograd", kind, dtype, lengths)
     assert found.keys() == right.keys()
     for name, array in right.items():
@@ -84,37 +92,53 @@ def test_both_products_give_what_autograd_gives(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_in_numpy_both_products_give_the_same(kind, monkeypatch):
+def test_in_numpy_the_products_give_the_same(kind, monkeypatch):
     layer = randomise("numpy", network("numpy", kind, "one", 3, 5))
     xs = np.random.default_rng(0).normal(size=(2, 4, 3))
     found = []
-    for few in 0, 10**9:
-        monkeypatch.setattr(compiled, "FEW", few)
-        found.append(layer(xs))
-    (ys, last), (other, end) = found
-    close([ys, *flat(last)], [other, *flat(end)], 1e-14)
+    for product in PRODUCTS:
+        with monkeypatch.context() as patch:
+            choose(patch, product)
+            ys, last = layer(xs)
+        found.append([ys, *flat(last)])
+    close(found[0], found[1], 1e-14)
+    close(found[0], found[2], 1e-14)
+
+
+@pytest.mark.parametrize("lengths", [None, [7, 0, 3]], ids=["all valid", "ragged"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+@pytest.mark.parametrize("kind", KINDS)
+def test_how_many_steps_make_a_block_does_not_matter(kind, steps, lengths, monkeypatch):
+    monkeypatch.setattr(compiled, "block_of", lambda B, width: steps)
+    found = case("torch", kind, "float64", lengths, T=7)
+    for name, array in case("torch by autograd", kind, "float64", lengths, T=7).items():
+        close(found[name], array, 1e-10)
+
+
+def test_a_block_has_enough_rows_and_enough_numbers():
+    assert compiled.block_of(1, 16) >= compiled.CACHED // 16
+    assert compiled.block_of(10**6, 10**6) == 1
+    assert compiled.block_of(0, 0) >= compiled.LONG
+    for B, width in (3, 10**6), (100, 10**5):
+        steps = compiled.block_of(B, width)
+        assert (steps - 1) * B < compiled.LONG <= steps * B
 
 
 @pytest.mark.parametrize("start", [None, "zeros", "numbers"])
 @pytest.mark.parametrize("rows", [0, 10**9], ids=["turned", "as it is"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_products_that_are_not_needed_are_left_out(kind, rows, start, monkeypatch, counted):
-    """That of a first state of zeros; the one back to a first state whose gradient nobody wants."""
-    monkeypatch.setattr(compiled, "FEW", 0)
-    monkeypatch.setattr(kernel_loops, "ROWS", rows)
-    T, products, multiplying, turned = 4, [], kernel_loops.multiplying, rows == 0
+def test_products_that_are_not_needed_are_left_out(kind, rows, start, monkeypatch):
+    """That of a first state of zeros; the one back to a first state whose gradient nobody wants;
+    and the one back to the inputs, if nobody wants theirs."""
+    choose(monkeypatch, "Python's")
+    monkeypatch.setattr(compiled, "ROWS", rows)
+    T, products, product = 4, [], kernel_loops.product
 
-    def noted(W, B):
-        way, multiply = ("back" if products else "ahead"), multiplying(W, B)
-        assert W.is_contiguous() == (way == "ahead" or turned)
+    def counting(x, W, out):
+        products.append(W.is_contiguous())
+        return product(x, W, out)
 
-        def note(h, out):
-            products.append(way)
-            multiply(h, out)
-
-        return note
-
-    monkeypatch.setattr(kernel_loops, "multiplying", noted)
+    monkeypatch.setattr(kernel_loops, "product", counting)
     layer = randomise("torch", network("torch", kind, "one", 3, 5))
     xs = torch.tensor(np.random.default_rng(0).normal(size=(2, T, 3)))
     state, given = None, []
@@ -129,13 +153,76 @@ def test_products_that_are_not_needed_are_left_out(kind, rows, start, monkeypatc
 
     def found(layer):
         ys, final = layer(xs, state)
+        ahead = len(products)
         total = (ys * ys).sum() + sum(part.sin().sum() for part in tensors(final))
-        return [ys, *tensors(final), *torch.autograd.grad(total, wanted)]
+        return ahead, [ys, *tensors(final), *torch.autograd.grad(total, wanted)]
 
-    by_hand = found(layer)
-    assert products.count("ahead") == (T if start == "numbers" else T - 1)
-    assert products.count("back") == (T if start else T - 1)
-    close(by_hand, found(type(layer)(layer.cell, by_hand=False)))
+    ahead, by_hand = found(layer)
+    assert ahead == 1 + (T if start == "numbers" else T - 1)  # 1: all inputs at once
+    back = T if start else T - 1
+    assert len(products) - ahead == back + 2  # and the weights' gradients
+    assert products[ahead : ahead + back] == [rows == 0] * back  # turned, or as it is
+    close(by_hand, found(type(layer)(layer.cell, by_hand=False))[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("x_turned", [0, 1])
+@pytest.mark.parametrize("W_turned", [0, 1])
+@pytest.mark.parametrize("kept", [0, 1])
+@pytest.mark.parametrize("library", ["PyTorch", "NumPy", "Python"])
+def test_the_product_by_address_is_the_product(library, kept, W_turned, x_turned, dtype):
+    address = {
+        "PyTorch": lambda: kernel_loops.gemm_for(torch.ones(1, 1, dtype=getattr(torch, dtype)), 1),
+        "NumPy": lambda: compiled.numpys_gemm(dtype, (1, 1), 1),
+        "Python": lambda: (cast(compiled.numpys_product(dtype), c_void_p).value, 0),
+    }[library]()[0]
+    assert address
+    rng = np.random.default_rng(0)
+    sizes = [(3, 4, 5), (1, 7, 2), (40, 30, 20), (0, 3, 2)]
+    if x_turned and not W_turned:  # the gradient of the weights, from no rows at all
+        sizes.append((4, 0, 3))
+    for N, K, M in sizes:
+        x, W, out = (rng.normal(size=shape).astype(dtype) for shape in ((N, K), (K, M), (N, M)))
+        given = [np.ascontiguousarray(m.T) if turned else m
+                 for m, turned in ((x, x_turned), (W, W_turned))]  # fmt: skip
+        right = x @ W + kept * out
+        by_address(address, x_turned, W_turned, *given, out.dtype.type(kept), out)
+        close(out, right, 1e-12 if dtype == "float64" else 1e-4)
+
+
+@njit  # made anew in each run, not kept, so that what makes the call is run as well
+def by_address(address, x_turned, W_turned, x, W, kept, out):
+    kernels.blas(address, x_turned, W_turned, x, W, kept, out)
+
+
+def test_where_no_product_is_found_there_is_no_address(tmp_path):
+    assert compiled.gemm_in(str(tmp_path / "none.so"), "float32") == 0
+    assert compiled.gemm_in(_ctypes.__file__, "float32") == 0  # a library, but not of BLAS
+    for library in torch._C.__file__, compiled.NUMPYS_CODE:
+        found = [compiled.gemm_in(library, dtype) for dtype in ("float32", "float64")]
+        assert found[0] != found[1] != 0
+
+
+@pytest.mark.parametrize("why", ["sooner", "rounded"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_onednn_is_sooner_or_products_are_rounded_pytorch_makes_them(kind, why, monkeypatch):
+    asked = []
+
+    def product(x, W, out):
+        asked.append((x, W))
+        return torch.mm(x, W, out=out)
+
+    if why == "sooner":
+        monkeypatch.setattr(kernel_loops, "by_onednn", lambda multiplications, like: True)
+    else:
+        monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    monkeypatch.setattr(kernel_loops, "product", product)
+    monkeypatch.setattr(compiled, "FEW", 0)
+    found = case("torch", kind, "float32", None)
+    assert asked
+    monkeypatch.undo()
+    for name, array in case("torch by autograd", kind, "float32", None).items():
+        close(found[name], array, 1e-5, 1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -183,10 +270,10 @@ def test_the_layout_in_memory_does_not_matter(framework, kind, counted):
 
 def tanh_of(x):
     """The kernels' tanh, through the loop of a layer of one step."""
-    x = np.ascontiguousarray(x)
-    hs, nothing = np.zeros((2, 1, len(x)), x.dtype), np.zeros((0, 0), x.dtype)
-    zeros, a = np.zeros((1, len(x)), x.dtype), x.reshape(1, 1, -1).copy()
-    kernels.rnn(a, zeros, zeros[0], hs, compiled.validity(None), nothing, 0, 1)
+    weights = np.zeros((1, len(x)), x.dtype), np.zeros((len(x), 0), x.dtype)
+    one, start = np.zeros((1, 1, 1), x.dtype), np.zeros((1, len(x)), x.dtype)
+    gemm = compiled.numpys_gemm(x.dtype.name, weights[0].shape, 1)
+    (hs,) = compiled.rnn(one, start, *weights, x, compiled.validity(None), gemm)
     return hs[1, 0]
 
 
@@ -215,11 +302,23 @@ def pure(monkeypatch):
     for name in HELPERS + NAMES:
         monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
 
+    def blas(address, x_turned, W_turned, x, W, kept, out):
+        x, W = x.T if x_turned else x, W.T if W_turned else W
+        out[:] = x @ W + (kept * out if kept else 0)
+
+    monkeypatch.setattr(kernels, "blas", blas)
+    monkeypatch.setattr(kernels, "fetch", lambda rows, k, t, j: rows[k, t, j])
+    # What is compiled and not replaced would go unseen.
+    functions = {name for name, one in vars(kernels).items() if hasattr(one, "py_func")}
+    assert functions <= {"compiled"}
+
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("product", ["the library's", "its own"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_machine_does_what_the_python_says(kind, dtype, monkeypatch):
+def test_the_machine_does_what_the_python_says(kind, product, dtype, monkeypatch):
     """Which shows, too, that the Python has no line that the tests do not reach."""
+    choose(monkeypatch, product)
     case_of = functools.partial(case, "torch", kind, dtype, [4, 0, 2], 3, 4, 2, 11)
     found = case_of()
     pure(monkeypatch)
@@ -276,13 +375,14 @@ def test_without_a_folder_to_keep_the_machine_code_it_is_made_again(error, monke
 
 
 def test_other_devices_and_compilers_get_the_eager_loops(monkeypatch):
-    fused = lab("torch").layers.fused
-    loops = importlib.import_module("rnnlab.torch.kernel_loops")
+    loops, cell = lab("torch").layers.fused, network("torch", "LSTMCell", "one", 4, 2).cell
     xs = torch.zeros(3, 2, 4)
-    assert fused.loops_for(xs) is loops
-    assert fused.loops_for(torch.zeros(3, 2, 4, device="meta")) is fused
+    assert loops.compiled_loops(cell, xs) is kernel_loops
+    assert loops.compiled_loops(cell, torch.zeros(3, 2, 4, device="meta")) is None
+    before = network("torch", "GRUCell before", "one", 4, 2).cell
+    assert loops.compiled_loops(before, xs) is None
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert fused.loops_for(xs) is fused
+    assert loops.compiled_loops(cell, xs) is None
 
 
 def test_a_layer_of_numpy_leaves_its_input_and_state_alone():

@@ -31,7 +31,7 @@ def run(cell, xs, state, valid=None):
     now = None if valid is None else valid.T[:, :, None]
     before = type(cell) is GRUCell and not cell.reset_after  # has no compiled loop
     if compiled.kernels() is not None and not before:
-        ys, state = by_kernels(compiled.kernels(), cell, xs, state, now)
+        ys, state = by_kernels(cell, xs, state, valid)
     elif type(cell) is LSTMCell:
         ys, state = lstm(cell, xs, state, now)
     elif type(cell) is GRUCell:
@@ -43,28 +43,21 @@ def run(cell, xs, state, valid=None):
     return np.swapaxes(ys, 0, 1), state
 
 
-def by_kernels(kernels, cell, xs, state, now):
-    """Any of the loops with its steps compiled."""
-    (T, B, I), H = xs.shape, cell.hidden_size
-    a = (xs.reshape(T * B, I) @ cell.W_x).reshape(T, B, len(cell.b))  # the kernels add b
-    W_h, b = (np.ascontiguousarray(weights) for weights in (cell.W_h, cell.b))
-    hs, sums = np.empty((T + 1, B, H), xs.dtype), np.empty_like(a[0])
-    valid = compiled.validity(None if now is None else np.ascontiguousarray(now[:, :, 0]))
+def by_kernels(cell, xs, state, valid):
+    """Any of the loops, compiled: xs (T, B, I), valid (B, T)."""
+    parts = state if type(cell) is LSTMCell else [state]
+    start = [np.ascontiguousarray(part) for part in parts]
+    weights = [np.ascontiguousarray(w) for w in (cell.W_x, cell.W_h, cell.b)]
+    now = compiled.validity(valid)
+    gemm = compiled.numpys_gemm(cell.dtype, cell.W_h.shape, xs.shape[1])
     if type(cell) is LSTMCell:
-        cs = np.empty_like(hs)
-        hs[0], cs[0] = state
-        kernel, arrays = kernels.lstm, (a, sums, b, hs, cs, valid)
-    elif type(cell) is GRUCell:
-        hs[0] = state
-        through, b_hn = np.empty_like(hs[1:]), np.ascontiguousarray(cell.b_hn)
-        kernel, arrays = kernels.gru, (a, sums, b, b_hn, hs, through, valid)
+        hs, cs, _ = compiled.lstm(xs, *start, *weights, now, gemm)
+        return hs[1:], LSTMState(hs[-1].copy(), cs[-1].copy())
+    if type(cell) is GRUCell:
+        hs, _, _ = compiled.gru(xs, *start, *weights, np.ascontiguousarray(cell.b_hn), now, gemm)
     else:
-        hs[0] = state
-        kernel, arrays = kernels.rnn, (a, sums, b, hs, valid)
-    own = compiled.for_kernel(W_h, B)
-    compiled.ahead(kernel, arrays, own, lambda t: np.matmul(hs[t], W_h, out=sums), T)
-    last = hs[-1].copy()
-    return hs[1:], LSTMState(last, cs[-1].copy()) if type(cell) is LSTMCell else last
+        (hs,) = compiled.rnn(xs, *start, *weights, now, gemm)
+    return hs[1:], hs[-1].copy()
 
 
 def halved(W, gates, like):

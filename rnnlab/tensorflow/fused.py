@@ -15,6 +15,7 @@ import functools
 
 import tensorflow as tf
 
+from rnnlab import compiled
 from rnnlab.tensorflow.cells import GRUCell, LSTMCell, LSTMState, RNNCell, split
 
 __all__ = ["run", "serves"]
@@ -27,6 +28,8 @@ def serves(cell):
 
 def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
+    if (loops := compiled_loops(cell)) is not None:
+        return loops.run(cell, xs, state, valid)
     a = project(cell, time_first(xs))  # (T, B, I) -> (T, B, G*H)
     now = None if valid is None else tf.cast(tf.transpose(valid)[:, :, None], a.dtype)
     weights = [tf.convert_to_tensor(cell.W_h)]
@@ -45,6 +48,30 @@ def run(cell, xs, state, valid=None):
     state = LSTMState(*last) if type(cell) is LSTMCell else last[0]
     ys = hs if now is None else hs * now  # past a row's length h holds its last state: show 0
     return time_first(ys), state
+
+
+calling = False
+
+
+@contextlib.contextmanager
+def calls():
+    """What is traced inside calls numba's loops, where there are any: not for XLA."""
+    global calling
+    before, calling = calling, True
+    try:
+        yield
+    finally:
+        calling = before
+
+
+def compiled_loops(cell):
+    """The module of the compiled loops, where they can serve; else ``None``."""
+    before = type(cell) is GRUCell and not cell.reset_after  # has no compiled loop
+    if not calling or before or compiled.kernels() is None or tf.config.list_logical_devices("GPU"):
+        return None
+    from rnnlab.tensorflow import kernel_loops
+
+    return kernel_loops
 
 
 def through(loop, now, *tensors):

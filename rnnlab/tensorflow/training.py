@@ -170,13 +170,17 @@ def fit(
         with fused.rounded_products() if ROUND_PRODUCTS else contextlib.nullcontext():
             return one_step(*arguments)
 
+    def calling_step(*arguments):
+        with fused.calls():
+            return one_step(*arguments)
+
     by_xla = tf.function(compiled_step, jit_compile=True, autograph=False)
 
     # Many steps are one call: all of the loop is in the graph, which is traced once (and once more
     # when other shapes come).
     def many_steps(group, counted, start, kept, rates, carry):
         quick = group.lengths is None and worth_compiling(model, steps)
-        step = by_xla if quick else one_step
+        step = by_xla if quick else calling_step
 
         def body(k, state, losses):
             now = tf.nest.map_structure(lambda x: None if x is None else x[k], (group, counted))
@@ -263,7 +267,12 @@ def evaluate(model, batches):
     0.693
     """
     checks.model(model, "_loss", "for_graph")
-    compiled = graph(model._loss)
+
+    def calling_loss(*arguments):
+        with fused.calls():
+            return model._loss(*arguments)
+
+    compiled = graph(calling_loss)
 
     def loss(batch, state):
         return compiled(*model.for_graph(batch, state), None)

@@ -11,7 +11,6 @@ Shapes: T steps come first here; xs (T, B, I), a (T, B, G*H), h (T, B, H).
 """
 
 import functools
-import sys
 import time
 
 import torch
@@ -30,32 +29,41 @@ def serves(cell):
 
 def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
+    if (loops := compiled_loops(cell, xs)) is not None:
+        return loops.run(cell, xs, state, valid)
     xs = xs.transpose(0, 1).contiguous()
     now = None if valid is None else valid.T[:, :, None].contiguous()  # (T, B, 1)
-    weights, loops = (cell.W_x, cell.W_h, cell.b), loops_for(xs)
+    weights = cell.W_x, cell.W_h, cell.b
     if type(cell) is LSTMCell:
-        h, c = loops.LSTMLoop.apply(now, xs, state.h, state.c, *weights)
+        h, c = LSTMLoop.apply(now, xs, state.h, state.c, *weights)
         state = LSTMState(h[-1], c)
     elif type(cell) is GRUCell and cell.reset_after:
-        h = loops.GRULoop.apply(now, xs, state, *weights, cell.b_hn)
+        h = GRULoop.apply(now, xs, state, *weights, cell.b_hn)
         state = h[-1]
     elif type(cell) is GRUCell:
         h = ResetBeforeLoop.apply(now, xs, state, *weights)
         state = h[-1]
     else:
-        h = loops.RNNLoop.apply(now, xs, state, *weights)
+        h = RNNLoop.apply(now, xs, state, *weights)
         state = h[-1]
     ys = h if now is None else h * now  # past a row's length h holds its last state: show 0
     return ys.transpose(0, 1), state
 
 
-def loops_for(xs):
-    """The module whose loops shall serve: the compiled ones, where they can, or this one."""
-    if xs.device.type != "cpu" or torch.compiler.is_compiling() or compiled.kernels() is None:
-        return sys.modules[__name__]
-    from rnnlab.torch import kernel_loops  # which takes numba for granted
+def compiled_loops(cell, xs):
+    """The module of the compiled loops, where they can serve; else ``None``."""
+    before = type(cell) is GRUCell and not cell.reset_after  # has no compiled loop
+    if before or xs.device.type != "cpu" or torch.compiler.is_compiling():
+        return None
+    return kernel_loops() if compiled.kernels() is not None else None
 
-    return kernel_loops
+
+@functools.cache
+def kernel_loops():
+    """Imported late, for it takes numba for granted."""
+    from rnnlab.torch import kernel_loops as found
+
+    return found
 
 
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
@@ -97,12 +105,13 @@ def by_onednn(multiplications, like):
     return ONEDNN is not None and torch.backends.mkldnn.is_available() and onednn_is_sooner()
 
 
-def product(x, W):
-    """x (N, K) W (K, M) -> (N, M)."""
+def product(x, W, out=None):
+    """x (N, K) W (K, M) -> (N, M), perhaps written into ``out``."""
     whole = all(m.is_contiguous() or m.T.is_contiguous() for m in (x, W))  # else oneDNN is slow
     if whole and by_onednn(x.numel() * W.shape[1], x):
-        return ONEDNN(x, W.T, None, "none", [], "")
-    return x @ W
+        found = ONEDNN(x, W.T, None, "none", [], "")
+        return found if out is None else out.copy_(found)
+    return torch.mm(x, W, out=out)
 
 
 def adding(W, rows, calls):

@@ -1,25 +1,35 @@
-"""The loops of ``fused.py`` with their steps compiled: the same operations, fewer passes.
+"""The loops of ``fused.py`` compiled: a layer is one call, forward or back.
 
-What lies between two products, ``rnnlab.kernels`` does in one pass over memory that PyTorch and
-NumPy share. The products are PyTorch's. Names and shapes are those of ``fused.py``.
+:mod:`rnnlab.kernels` works in memory that PyTorch and NumPy share, and calls the product that
+PyTorch itself calls. Shapes: xs (B, T, I), ys (B, T, H); what is kept for the way back has T first.
 """
 
+import functools
+
+import numpy as np
 import torch
 from torch.autograd import Function
 
-from rnnlab import kernels
-from rnnlab.compiled import ahead, back, for_kernel, validity
-from rnnlab.torch.fused import (
-    ROWS,
-    first_derivative_only,
-    from_start,
-    multiplying,
-    product,
-    project_back,
-    weight_gradient,
-)
+from rnnlab import compiled
+from rnnlab.torch.cells import GRUCell, LSTMCell, LSTMState
+from rnnlab.torch.fused import by_onednn, first_derivative_only, product
 
-__all__ = ["GRULoop", "LSTMLoop", "RNNLoop"]
+__all__ = ["run"]
+
+
+def run(cell, xs, state, valid=None):
+    """As ``RNN.run``. T is at least 1, and the GRU is not the one that resets before."""
+    weights = cell.W_x, cell.W_h, cell.b
+    now = compiled.validity(None if valid is None else valid.numpy())
+    if type(cell) is LSTMCell:
+        ys, h, c = LSTMLoop.apply(now, xs, state.h, state.c, *weights)
+        state = LSTMState(h, c)
+    elif type(cell) is GRUCell:
+        ys, state = GRULoop.apply(now, xs, state, *weights, cell.b_hn)
+    else:
+        ys, state = RNNLoop.apply(now, xs, state, *weights)
+    # Past a row's length ys holds its last state: show 0.
+    return ys if valid is None else ys * valid[:, :, None], state
 
 
 def shared(*tensors):
@@ -27,52 +37,52 @@ def shared(*tensors):
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
-def mask(now):
-    return validity(None if now is None else now[:, :, 0].numpy())
+def gemm_for(W_h, B):
+    """The product for the loops. It takes as many threads as ``torch.set_num_threads`` says."""
+    dtype = str(W_h.dtype).removeprefix("torch.")
+    rounded = torch.get_float32_matmul_precision() != "highest"  # only PyTorch itself does that
+    pytorchs = rounded or by_onednn(B * W_h.numel(), W_h)
+    address = 0 if pytorchs else compiled.gemm_in(torch._C.__file__, dtype)
+    return compiled.gemm_for(address, W_h.shape, B, by_python(dtype))
 
 
-def project(xs, W_x):
-    """x W_x for all steps; the kernels add b."""
-    return product(xs.flatten(0, 1), W_x).view(*xs.shape[:2], W_x.shape[1])
+@functools.cache
+def by_python(dtype):
+    """The same where that is not found, is to round, or oneDNN's is sooner: ``fused.product``."""
+
+    def multiply(*arrays):
+        product(*map(torch.from_numpy, arrays))
+
+    return compiled.address_of(multiply, dtype)
 
 
-def run_ahead(kernel, arrays, W_h, hs, sums):
-    T, B = len(hs) - 1, hs.shape[1]
-    product_of, steps = multiplying(W_h, B), hs.unbind()
-    from_zero = not steps[0].any()
-
-    def multiply(t):
-        if t == 0 and from_zero:
-            sums.zero_()
-        else:
-            product_of(steps[t], sums)
-
-    ahead(kernel, arrays, *shared(for_kernel(W_h, B)), multiply, T)
+def outputs(ctx, now, xs, weights, gemm, hs, *others):
+    """Keep what the way back needs, and give what the layer gives: ys (B, T, H), the last h."""
+    kept = [torch.from_numpy(array) for array in (hs, xs, *others)]
+    ctx.save_for_backward(*kept, *weights)
+    ctx.set_materialize_grads(False)
+    ctx.now, ctx.gemm = now, gemm
+    return kept[0][1:].transpose(0, 1), torch.from_numpy(hs[-1].copy())
 
 
-def run_back(kernel, arrays, W_h, da, dh, to_start):
-    """to_start: whether the gradient of the first state is asked for. If not, dh is not that."""
-    (T, B, _), across = da.shape, W_h.T
-    own = for_kernel(across, B)
-    if T * B > ROWS:  # fewer gain less by it than turning takes
-        across = across.contiguous()
-    product_of, steps = multiplying(across, B), da.unbind()
-
-    def multiply(t):
-        if t > 0 or to_start:
-            product_of(steps[t], dh)
-
-    back(kernel, arrays, *shared(own), multiply, T)
-
-
-def incoming(dhs):
-    """What arrives from outside at the states, (B, T, H): as it comes from the layer's outputs."""
-    return shared(dhs.transpose(0, 1))
+def incoming(ctx, dys, *dlast):
+    """What was kept, what arrives from outside, and the product: all that a loop back takes."""
+    *kept, W_x, W_h = ctx.saved_tensors
+    hs, xs, *others = [tensor.numpy() for tensor in kept]
+    W_x, W_h = shared(W_x, W_h)
+    T, B, H = hs[1:].shape
+    dys = np.zeros((B, T, H), hs.dtype) if dys is None else dys.contiguous().numpy()
+    dlast = [
+        np.zeros((B, H), hs.dtype) if grad is None else grad.contiguous().numpy().copy()
+        for grad in dlast
+    ]
+    return dys, *dlast, xs, hs, *others, W_x, W_h, ctx.now, ctx.gemm, ctx.needs_input_grad[1:3]
 
 
-def zeros(like, *counts):
-    """Arrays of zeros, as many rows as ``like`` has, of the given widths."""
-    return [like.new_zeros(len(like), count) for count in counts]
+def outgoing(ctx, *grads):
+    """The gradients as tensors; none for ``now``, nor for what is not asked for."""
+    asked = zip(grads, ctx.needs_input_grad[1:], strict=True)
+    return None, *[torch.from_numpy(grad) if needed else None for grad, needed in asked]
 
 
 class RNNLoop(Function):
@@ -80,21 +90,14 @@ class RNNLoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
-        a, hs, sums = project(xs, W_x), from_start(h0, len(xs)), torch.empty_like(h0)
-        run_ahead(kernels.rnn, (*shared(a, sums, b, hs), mask(now)), W_h, hs, sums)
-        ctx.save_for_backward(now, xs, hs, W_x, W_h)
-        return hs[1:]
+        xs, h0, *weights = shared(xs.transpose(0, 1), h0, W_x, W_h, b)
+        gemm = gemm_for(W_h, len(h0))
+        return outputs(ctx, now, xs, (W_x, W_h), gemm, *compiled.rnn(xs, h0, *weights, now, gemm))
 
     @staticmethod
     @first_derivative_only
-    def backward(ctx, dhs):
-        now, xs, hs, W_x, W_h = ctx.saved_tensors
-        da, db = torch.empty_like(hs[1:]), hs.new_zeros(len(xs), len(W_h))
-        dh, kept = zeros(hs[0], len(W_h), len(W_h))
-        arrays = *shared(dh, kept), *incoming(dhs), *shared(hs, da, db), mask(now)
-        run_back(kernels.rnn_back, arrays, W_h, da, dh, ctx.needs_input_grad[2])
-        dxs, dW_x = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh + kept, dW_x, weight_gradient(hs[:-1], da), db.sum(0)
+    def backward(ctx, dys, dh):
+        return outgoing(ctx, *compiled.rnn_back(*incoming(ctx, dys, dh)))
 
 
 class LSTMLoop(Function):
@@ -102,23 +105,16 @@ class LSTMLoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, c0, W_x, W_h, b):
-        gates, hs, cs = project(xs, W_x), from_start(h0, len(xs)), from_start(c0, len(xs))
-        sums = torch.empty_like(gates[0])
-        run_ahead(kernels.lstm, (*shared(gates, sums, b, hs, cs), mask(now)), W_h, hs, sums)
-        ctx.save_for_backward(now, xs, gates, hs, cs, W_x, W_h)
-        return hs[1:], cs[-1].clone()
+        xs, h0, c0, *weights = shared(xs.transpose(0, 1), h0, c0, W_x, W_h, b)
+        gemm = gemm_for(W_h, len(h0))
+        hs, cs, gates = compiled.lstm(xs, h0, c0, *weights, now, gemm)
+        ys, h = outputs(ctx, now, xs, (W_x, W_h), gemm, hs, cs, gates)
+        return ys, h, torch.from_numpy(cs[-1].copy())
 
     @staticmethod
     @first_derivative_only
-    def backward(ctx, dhs, dc):
-        now, xs, gates, hs, cs, W_x, W_h = ctx.saved_tensors
-        da, db = torch.empty_like(gates), gates.new_zeros(len(xs), gates.shape[2])
-        dc = dc.clone(memory_format=torch.contiguous_format)
-        dh, kept = zeros(dc, len(W_h), len(W_h))
-        arrays = *shared(dh, dc, kept), *incoming(dhs), *shared(gates, cs, da, db), mask(now)
-        run_back(kernels.lstm_back, arrays, W_h, da, dh, ctx.needs_input_grad[2])
-        dxs, dW_x = project_back(ctx, xs, W_x, da)
-        return None, dxs, dh + kept, dc, dW_x, weight_gradient(hs[:-1], da), db.sum(0)
+    def backward(ctx, dys, dh, dc):
+        return outgoing(ctx, *compiled.lstm_back(*incoming(ctx, dys, dh, dc)))
 
 
 class GRULoop(Function):
@@ -126,23 +122,12 @@ class GRULoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b, b_hn):
-        gates, hs = project(xs, W_x), from_start(h0, len(xs))
-        through, sums = torch.empty_like(hs[1:]), torch.empty_like(gates[0])
-        arrays = *shared(gates, sums, b, b_hn, hs, through), mask(now)
-        run_ahead(kernels.gru, arrays, W_h, hs, sums)
-        ctx.save_for_backward(now, xs, gates, hs, through, W_x, W_h)
-        return hs[1:]
+        xs, h0, *weights = shared(xs.transpose(0, 1), h0, W_x, W_h, b, b_hn)
+        gemm = gemm_for(W_h, len(h0))
+        hs, gates, through = compiled.gru(xs, h0, *weights, now, gemm)
+        return outputs(ctx, now, xs, (W_x, W_h), gemm, hs, gates, through)
 
     @staticmethod
     @first_derivative_only
-    def backward(ctx, dhs):
-        now, xs, gates, hs, through, W_x, W_h = ctx.saved_tensors
-        T, _, H = through.shape
-        dv, da_n, db = torch.empty_like(gates), torch.empty_like(through), hs.new_zeros(T, 4 * H)
-        dh, kept = zeros(hs[0], H, H)
-        arrays = *shared(dh, kept), *incoming(dhs), *shared(gates, hs, through, dv, da_n, db)
-        run_back(kernels.gru_back, (*arrays, mask(now)), W_h, dv, dh, ctx.needs_input_grad[2])
-        dW_h, by_part = weight_gradient(hs[:-1], dv), db.sum(0).view(4, H)
-        dv[:, :, 2 * H :] = da_n  # what is left is the gradient of a
-        dxs, dW_x = project_back(ctx, xs, W_x, dv)
-        return None, dxs, dh + kept, dW_x, dW_h, by_part[[0, 1, 3]].flatten(), by_part[2]
+    def backward(ctx, dys, dh):
+        return outgoing(ctx, *compiled.gru_back(*incoming(ctx, dys, dh)))

@@ -7,6 +7,8 @@ Every layer is called in the same way, so composition is the architecture:
 Shapes: B rows, T steps, I input features, H units; xs (B, T, I), ys (B, T, H), lengths (B,).
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -63,7 +65,7 @@ class Layer(nn.Module):
             if isinstance(lengths, torch.Tensor):
                 lengths = tensor("lengths", lengths).cpu()
             valid = mask(checks.lengths(lengths, B, T), T, xs.device)
-        if not torch.isfinite(xs.detach().sum()):  # one pass; more only if something may be wrong
+        if not math.isfinite(xs.detach().sum().item()):  # one pass; more only if one may be wrong
             bad = ~torch.isfinite(xs.detach())
             bad = bad if valid is None else bad & valid[:, :, None]
             checks.finite("xs", bad.nonzero().tolist())
