@@ -1,5 +1,7 @@
 """TensorFlow's layers and training inside a compiled graph give what they give outside."""
 
+import logging
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,11 +25,22 @@ from rnnlab.tensorflow import (
 from rnnlab.text import Batch, Vocabulary, batches, one_hot, streams
 
 
+@pytest.fixture
+def readable():
+    """AutoGraph, which rewrites what it traces, could read all of ours."""
+    said, handler = [], logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    tf.get_logger().addHandler(handler)
+    yield
+    tf.get_logger().removeHandler(handler)
+    assert [message for message in said if "AutoGraph" in message] == []
+
+
 # Without AutoGraph it is our own lines that trace, and that coverage sees.
 @pytest.mark.parametrize("autograph", [True, False], ids=["autograph", "plain"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("kind", CELLS)
-def test_layers_of_unknown_shape(kind, architecture, autograph):
+def test_layers_of_unknown_shape(kind, architecture, autograph, readable):
     layer = randomise("tensorflow", network("tensorflow", kind, architecture))
     xs_spec = tf.TensorSpec((None, None, 3), tf.float64)
 

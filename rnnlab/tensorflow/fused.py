@@ -28,7 +28,8 @@ def serves(cell):
 
 def run(cell, xs, state, valid=None):
     """As ``RNN.run``: xs (B, T, I), valid (B, T) -> ys (B, T, H), state. T is at least 1."""
-    if (loops := compiled_loops(cell)) is not None:
+    loops = compiled_loops(cell)
+    if loops is not None:
         return loops.run(cell, xs, state, valid)
     a = project(cell, time_first(xs))  # (T, B, I) -> (T, B, G*H)
     now = None if valid is None else tf.cast(tf.transpose(valid)[:, :, None], a.dtype)
