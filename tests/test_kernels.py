@@ -4,6 +4,7 @@ Their numbers are compared wherever the tests go through ``WAYS``, too.
 """
 
 import _ctypes
+import contextlib
 import functools
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from ctypes import c_void_p, cast
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from numba import njit
 from support import (
@@ -27,6 +29,7 @@ from support import (
 )
 
 from rnnlab import compiled, kernels
+from rnnlab.batching import Batch
 from rnnlab.torch import kernel_loops
 
 KINDS = ["RNNCell", "LSTMCell", "GRUCell"]  # the GRU that resets before has no compiled loop
@@ -383,6 +386,75 @@ def test_other_devices_and_compilers_get_the_eager_loops(monkeypatch):
     assert loops.compiled_loops(before, xs) is None
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     assert loops.compiled_loops(cell, xs) is None
+
+
+def trained(kind, steps=3, lengths=None):
+    """TensorFlow's weights after a few steps of fit."""
+    m = lab("tensorflow")
+    model = m.Classifier(network("tensorflow", kind, "one", 3, 4), 2)
+    xs = np.random.default_rng(0).normal(size=(5, 6, 3))
+    batch = Batch(xs, np.array([0, 1, 0, 1, 1]), lengths)
+    losses = m.fit(model, [batch], steps=steps, lr=0.1, progress=False)
+    return [*losses, m.evaluate(model, [batch])], m.get_weights(model)
+
+
+@pytest.mark.parametrize("lengths", [None, [6, 0, 2, 3, 6]], ids=["all valid", "ragged"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensorflow_calls_them_in_training(kind, lengths, counted, monkeypatch):
+    losses, weights = trained(kind, lengths=lengths)
+    name = kind.removesuffix("Cell").lower()
+    assert counted == [name, f"{name}_back"] * 3 + [name]
+    monkeypatch.setattr(compiled, "kernels", lambda: None)
+    counted.clear()
+    right, same = trained(kind, lengths=lengths)
+    assert counted == []
+    close(losses, right)
+    for name, weight in same.items():
+        close(weights[name], weight, 1e-8)
+
+
+def test_tensorflow_does_not_call_them_elsewhere(counted, monkeypatch):
+    fused = lab("tensorflow").layers.fused
+    layer = network("tensorflow", "LSTMCell", "one", 3, 4)
+    layer(np.ones((2, 3, 3)))
+    trained("GRUCell before")
+    monkeypatch.setattr(lab("tensorflow").training, "LONG", 1)  # XLA compiles each step
+    model = lab("tensorflow").Classifier(layer, 2)
+    batch = Batch(np.ones((2, 3, 3)), np.array([0, 1]))
+    lab("tensorflow").fit(model, [batch], steps=2, lr=0.1, progress=False)
+    assert counted == []
+    with fused.calls():
+        assert fused.compiled_loops(layer.cell) is not None
+        monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+        assert fused.compiled_loops(layer.cell) is None
+    assert not fused.calling
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_a_graph_a_state_that_is_no_constant_has_its_gradient(kind, constant):
+    fused, layer = lab("tensorflow").layers.fused, network("tensorflow", kind, "one", 3, 4)
+    xs = np.random.default_rng(0).normal(size=(2, 5, 3))
+    start = random_state(layer, 2, np.random.default_rng(1))
+
+    def gradients(calls):
+        @tf.function(autograph=False)
+        def graph(*parts):
+            with tf.GradientTape() as tape, calls():
+                tape.watch(parts)
+                given = [tf.stop_gradient(part) if constant else part for part in parts]
+                ys, _ = layer.run(tf.constant(xs), rebuild(start, given))
+                total = tf.reduce_sum(ys * ys)
+            return tape.gradient(total, [*parts, layer.cell.W_x, layer.cell.W_h, layer.cell.b])
+
+        return graph(*flat(start))
+
+    found, right = gradients(fused.calls), gradients(contextlib.nullcontext)
+    assert [grad is None for grad in found] == [grad is None for grad in right]
+    assert (found[0] is None) == constant
+    for one, other in zip(found, right, strict=True):
+        if one is not None:
+            close(one, other)
 
 
 def test_a_layer_of_numpy_leaves_its_input_and_state_alone():

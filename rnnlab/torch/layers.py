@@ -65,7 +65,7 @@ class Layer(nn.Module):
             if isinstance(lengths, torch.Tensor):
                 lengths = tensor("lengths", lengths).cpu()
             valid = mask(checks.lengths(lengths, B, T), T, xs.device)
-        if not math.isfinite(xs.detach().sum().item()):  # one pass; more only if one may be wrong
+        if not math.isfinite(xs.detach().sum().item()):  # one pass; more only if need be
             bad = ~torch.isfinite(xs.detach())
             bad = bad if valid is None else bad & valid[:, :, None]
             checks.finite("xs", bad.nonzero().tolist())
