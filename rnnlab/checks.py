@@ -21,6 +21,8 @@ LARGEST = 2**31 - 1  # of all sizes: no machine holds the weights or the steps o
 
 def size(name, value, minimum=1, maximum=LARGEST):
     """Return ``value`` as an int of at least ``minimum``; TypeError or ValueError otherwise."""
+    if type(value) is int and maximum is not None and minimum <= value <= maximum:
+        return value  # as nearly always: a plain answer, sooner
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(
             f"{name} must be a whole number, got {value!r} ({type(value).__name__}); "

@@ -2,8 +2,9 @@
 
 Nothing needs numba; with it (``pip install "rnnlab[fast]"``) the same numbers come sooner.
 
-Shapes: T steps come first; xs (T, B, I), hs and cs (T + 1, B, H), gates (T, B, G*H), dys (B, T, H).
-All arrays are contiguous and of one dtype. gemm: what :func:`gemm_for` gives.
+Shapes: xs (B, T, I) and dys (B, T, H), in any layout, best with either of the first two axes first
+in memory. Of the rest T is first: hs and cs (T + 1, B, H), gates (T, B, G*H), all contiguous. All
+arrays are of one dtype. gemm: what :func:`gemm_for` gives.
 """
 
 import ctypes
@@ -142,6 +143,14 @@ def block_of(B, width):
     return max(1, -(-LONG // max(B, 1)), CACHED // max(B * width, 1))
 
 
+def laid_out(rows):
+    """An array (B, T, K) as it lies in memory: itself and 1, or (T, B, K) and 0."""
+    steps = rows.swapaxes(0, 1)
+    if steps.flags.c_contiguous:
+        return steps, 0
+    return np.ascontiguousarray(rows), 1
+
+
 def from_start(start, T):
     """Room for the states (T + 1, B, H), with the first one in it."""
     states = np.empty((T + 1, *start.shape), start.dtype)
@@ -151,26 +160,25 @@ def from_start(start, T):
 
 def rnn(xs, h0, W_x, W_h, b, valid, gemm):
     """h = tanh(x W_x + h W_h + b) for all steps: -> (hs,)."""
-    hs, sums = from_start(h0, len(xs)), np.empty_like(h0)
-    kernels().rnn(xs, hs, W_x, W_h, b, sums, valid, gemm)
+    hs = from_start(h0, xs.shape[1])
+    kernels().rnn(*laid_out(xs), hs, W_x, W_h, b, valid, gemm)
     return (hs,)
 
 
 def lstm(xs, h0, c0, W_x, W_h, b, valid, gemm):
     """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c') for all steps: -> hs, cs, gates."""
-    T, B, _ = xs.shape
+    B, T, _ = xs.shape
     hs, cs, gates = from_start(h0, T), from_start(c0, T), np.empty((T, B, len(b)), xs.dtype)
-    sums = np.empty_like(gates[0])
-    kernels().lstm(xs, gates, hs, cs, W_x, W_h, b, sums, valid, gemm)
+    kernels().lstm(*laid_out(xs), gates, hs, cs, W_x, W_h, b, valid, gemm)
     return hs, cs, gates
 
 
 def gru(xs, h0, W_x, W_h, b, b_hn, valid, gemm):
     """h' = (1 - z) n + z h for all steps: -> hs, gates, and what r is multiplied with."""
-    T, B, _ = xs.shape
+    B, T, _ = xs.shape
     hs, gates = from_start(h0, T), np.empty((T, B, len(b)), xs.dtype)
-    through, sums = np.empty_like(hs[1:]), np.empty_like(gates[0])
-    kernels().gru(xs, gates, hs, through, W_x, W_h, b, b_hn, sums, valid, gemm)
+    through = np.empty((T, *h0.shape), xs.dtype)
+    kernels().gru(*laid_out(xs), gates, hs, through, W_x, W_h, b, b_hn, valid, gemm)
     return hs, gates, through
 
 
@@ -180,50 +188,45 @@ def rnn_back(dys, dh, xs, hs, W_x, W_h, valid, gemm, wanted):
     dys, dh: those of the states after all steps and, over again, after the last one; dh becomes
     that of h0. wanted: whether that of xs is, and whether that of h0; what is not is no gradient.
     """
-    W_h, da, db, inputs, grads, back = room_back(xs, W_x, W_h, W_h.shape[1], gemm, wanted)
-    kernels().rnn_back(
-        dys, dh, kept(dh), xs, hs, W_x, W_h, da, *db, inputs, *grads, valid, gemm, back
-    )
-    return grads[0], dh, *grads[1:], db[0]
+    xs, dxs, W_h, grads, back = room_back(xs, W_x, W_h, W_h.shape[1], gemm, wanted)
+    states = dh, *xs, hs
+    kernels().rnn_back(*laid_out(dys), *states, W_x, W_h, dxs[0], *grads, valid, gemm, back)
+    return by_rows(*dxs), dh, *grads
 
 
 def lstm_back(dys, dh, dc, xs, hs, cs, gates, W_x, W_h, valid, gemm, wanted):
     """The gradients of xs, h0, c0, W_x, W_h and b; see :func:`rnn_back`."""
-    W_h, da, db, inputs, grads, back = room_back(xs, W_x, W_h, W_h.shape[1], gemm, wanted)
-    states = xs, gates, hs, cs
-    kernels().lstm_back(
-        dys, dh, dc, kept(dh), *states, W_x, W_h, da, *db, inputs, *grads, valid, gemm, back
-    )
-    return grads[0], dh, dc, *grads[1:], db[0]
+    xs, dxs, W_h, grads, back = room_back(xs, W_x, W_h, W_h.shape[1], gemm, wanted)
+    states = dh, dc, *xs, gates, hs, cs
+    kernels().lstm_back(*laid_out(dys), *states, W_x, W_h, dxs[0], *grads, valid, gemm, back)
+    return by_rows(*dxs), dh, dc, *grads
 
 
 def gru_back(dys, dh, xs, hs, gates, through, W_x, W_h, valid, gemm, wanted):
     """The gradients of xs, h0, W_x, W_h, b and b_hn; see :func:`rnn_back`."""
     H = len(W_h)
-    W_h, da, db, inputs, grads, back = room_back(xs, W_x, W_h, 4 * H, gemm, wanted)
-    da_n = np.empty((*da.shape[:2], H), xs.dtype)
-    states = xs, gates, hs, through
-    kernels().gru_back(
-        dys, dh, kept(dh), *states, W_x, W_h, da, da_n, *db, inputs, *grads, valid, gemm, back
-    )
-    r, z, hn, n = db[0].reshape(4, H)
-    return grads[0], dh, *grads[1:], np.concatenate([r, z, n]), hn
-
-
-def kept(dh):
-    """Room for what of a state's gradient comes past the product."""
-    return np.zeros(dh.shape, dh.dtype)
+    xs, dxs, W_h, grads, back = room_back(xs, W_x, W_h, 4 * H, gemm, wanted)
+    states = dh, *xs, gates, hs, through
+    kernels().gru_back(*laid_out(dys), *states, W_x, W_h, dxs[0], *grads, valid, gemm, back)
+    dW_x, dW_h, db = grads
+    r, z, hn, n = db.reshape(4, H)
+    return by_rows(*dxs), dh, dW_x, dW_h, np.concatenate([r, z, n]), hn
 
 
 def room_back(xs, W_x, W_h, biases, gemm, wanted):
-    """Room for a loop back over xs: W_h as it takes it, da, db twice, the gradients of a block's
-    inputs, then those of xs, W_x and W_h, and what the loop is told (turned, to_start)."""
-    (T, B, I), width, (of_inputs, of_start) = xs.shape, W_h.shape[1], wanted
+    """What a loop back over xs takes: xs and, if it is wanted, room for its gradient, each as it
+    lies (:func:`laid_out`); W_h, turned or not; room for the gradients of W_x, W_h and so many
+    biases; and what the loop is told (turned, to_start)."""
+    of_inputs, of_start = wanted
+    dtype, (rows, by_row) = xs.dtype, laid_out(xs)
     own = gemm[1] == 1  # takes it turned only
-    as_it_is = T * B <= ROWS and not own
-    block, dtype = min(T, gemm[2]), xs.dtype
-    dxs = np.empty((B if of_inputs else 0, T, I), dtype)
-    grads = dxs, np.empty(W_x.shape, dtype), np.empty(W_h.shape, dtype)
+    as_it_is = xs.shape[0] * xs.shape[1] <= ROWS and not own
+    dxs = np.empty(rows.shape if of_inputs else (0, 0, 0), dtype)
+    grads = np.empty(W_x.shape, dtype), np.empty(W_h.shape, dtype), np.zeros(biases, dtype)
     W_h = W_h if as_it_is else np.ascontiguousarray(W_h.T)
-    da, inputs = np.empty((block, B, width), dtype), np.empty((block, B, I), dtype)
-    return W_h, da, np.zeros((2, biases), dtype), inputs, grads, (int(as_it_is), int(of_start))
+    return (rows, by_row), (dxs, by_row), W_h, grads, (int(as_it_is), int(of_start))
+
+
+def by_rows(array, by_row):
+    """The other way about: what :func:`laid_out` gives -> (B, T, K)."""
+    return array if by_row else array.swapaxes(0, 1)

@@ -9,10 +9,11 @@ them: gemm (address, own, block) says where its GEMM is; if ``own`` is 1, the lo
 products by itself. The steps are taken in blocks of so many, so that what one product writes is in
 the cache when the next one, or the loop, reads it.
 
-The equations are those of ``rnnlab.numpy.cells``; the tests compare. Shapes: xs (T, B, I); gates
-(T, B, G*H); hs, cs (T + 1, B, H), the state before each step and after the last; dys (B, T, H);
-valid (T, B), or without rows where every step counts; sums (B, G*H), room for the products of a
-step; da (block, B, G*H), room for the gradients of the steps of a block.
+The equations are those of ``rnnlab.numpy.cells``; the tests compare. Shapes: gates (T, B, G*H);
+hs, cs (T + 1, B, H), the state before each step and after the last; valid (T, B), or without rows
+where every step counts. What comes from outside, xs and dys, has either axis first: (B, T, K) if
+its ``by_row`` is 1, or (T, B, K). Inside a loop: sums (B, G*H), the products of a step; da
+(block, B, G*H), the gradients of the steps of a block.
 """
 
 import math
@@ -86,6 +87,12 @@ def flat(x):
 
 
 @compiled
+def line(x):
+    """All numbers of x (B, H) in one line, so that short rows make no short loops."""
+    return x.reshape(x.size)
+
+
+@compiled
 def activate(u, sums, b, t, k, g, slope, shift):
     """u = shift + slope tanh(slope (u + sums + b)), for gate g of row k at step t: slope 1 and
     shift 0 give tanh, a half and a half σ."""
@@ -135,12 +142,13 @@ def blas(typing, address, x_turned, W_turned, x, W, kept, out):
 
 
 @compiled
-def multiply(x, k, W, out):
-    """Row k of out = row k of x, times W (K, M); eight rows of W at a time."""
+def multiply(x, k, W, kept, out):
+    """Row k of out = row k of x, times W (K, M), eight rows of W at a time; plus what is kept."""
     K, M = W.shape
     whole = K - K % 8
-    for j in range(M):
-        out[k, j] = 0
+    if kept == 0:
+        for j in range(M):
+            out[k, j] = 0
     for i in range(0, whole, 8):
         x0, x1, x2, x3 = x[k, i], x[k, i + 1], x[k, i + 2], x[k, i + 3]
         x4, x5, x6, x7 = x[k, i + 4], x[k, i + 5], x[k, i + 6], x[k, i + 7]
@@ -154,14 +162,14 @@ def multiply(x, k, W, out):
 
 
 @compiled
-def times(x, W, W_turned, out, gemm):
-    """out (B, M) = x (B, K) times W (K, M), or (M, K) if it is turned."""
+def times(x, W, W_turned, kept, out, gemm):
+    """out (B, M) = x (B, K) times W (K, M), or (M, K) if it is turned; plus out, if kept is 1."""
     address, own, _ = gemm
     if own == 0:
-        blas(address, 0, W_turned, x, W, out.dtype.type(0), out)
+        blas(address, 0, W_turned, x, W, out.dtype.type(kept), out)
     else:
         for k in range(len(out)):
-            multiply(x, k, W, out)
+            multiply(x, k, W, kept, out)
 
 
 @compiled
@@ -170,28 +178,57 @@ def project(xs, W_x, out, gemm):
     blas(gemm[0], 0, 0, flat(xs), W_x, out.dtype.type(0), flat(out))
 
 
+@intrinsic
+def copy(typing, one, to):
+    """Copy the numbers of one array to another of the same size."""
+
+    def code(context, build, signature, arguments):
+        one, to = (
+            context.make_array(kind)(context, build, value)
+            for kind, value in zip(signature.args, arguments, strict=True)
+        )
+        cgutils.raw_memcpy(build, to.data, one.data, one.nitems, one.itemsize)
+        return context.get_dummy_value()
+
+    return types.void(one, to), code
+
+
+@compiled
+def gather(rows, by_row, start, end, room):
+    """Some steps (block, B, K). Where they do not lie together, they are put in room."""
+    if by_row == 0:
+        return rows[start:end]
+    for k in range(rows.shape[0]):
+        for t in range(start, end):
+            copy(rows[k, t], room[t - start, k])
+    return room[: end - start]
+
+
 @compiled
 def scatter(steps, start, end, rows):
     """Put some steps (block, B, K) where they belong in rows (B, T, K), each row in order."""
     for k in range(rows.shape[0]):
         for t in range(start, end):
-            for j in range(rows.shape[2]):
-                rows[k, t, j] = steps[t - start, k, j]
-
-
-@compiled
-def project_back(da, W_x, room, start, dxs, gemm):
-    """The gradients of some inputs, from ``start`` on, by way of room (block, B, I) into dxs
-    (B, T, I); where dxs has no rows they are not wanted."""
-    if len(dxs) > 0:
-        blas(gemm[0], 0, 1, flat(da), W_x, da.dtype.type(0), flat(room[: len(da)]))
-        scatter(room, start, start + len(da), dxs)
+            copy(steps[t - start, k], rows[k, t])
 
 
 @compiled
 def weight_gradient(inputs, dv, last, dW, gemm):
     """Add to dW (K, M) the gradient from some steps; ``last``: from the last ones, which start."""
     blas(gemm[0], 1, 0, flat(inputs), flat(dv), dv.dtype.type(0 if last else 1), dW)
+
+
+@compiled
+def project_back(da, xs, by_row, W_x, start, last, room, dxs, dW_x, gemm):
+    """The gradients of W_x and, where dxs is not empty, of the inputs, from some steps on from
+    ``start``. dxs lies as xs does; room (block, B, I) serves where the steps lie apart."""
+    end = start + len(da)
+    weight_gradient(gather(xs, by_row, start, end, room), da, last, dW_x, gemm)
+    if dxs.size > 0:
+        to = room[: len(da)] if by_row == 1 else dxs[start:end]
+        blas(gemm[0], 0, 1, flat(da), W_x, da.dtype.type(0), flat(to))
+        if by_row == 1:
+            scatter(to, start, end, dxs)
 
 
 @compiled
@@ -212,75 +249,52 @@ def passed_on(states, t, W_h, sums, gemm):
             for j in range(sums.shape[1]):
                 sums[k, j] = 0
     else:
-        times(states[t], W_h, 0, sums, gemm)
+        times(states[t], W_h, 0, 0, sums, gemm)
 
 
 @compiled
-def add(x, k, total):
-    """Add row k to the total."""
-    for j in range(x.shape[1]):  # total may be wider
-        total[j] += x[k, j]
+def arrive(dh, dy):
+    """Add to dh, the gradient of a state, what comes from outside."""
+    to, more = line(dh), line(dy)
+    for j in range(len(to)):
+        to[j] += more[j]
 
 
 @compiled
-def add_up(sums, total):
-    """Add the sums of a step to the total, and begin anew."""
-    for j in range(len(total)):
-        total[j] += sums[j]
+def clear(x, k):
+    """Row k = 0."""
+    for j in range(x.shape[1]):
+        x[k, j] = 0
+
+
+@compiled
+def pass_on(dh, now, valid, t):
+    """Where a step counts, all of dh has gone into ``now``, the gradient of the sums: nothing is
+    left. At padding nothing was written, and dh stays."""
+    if len(valid) == 0:
+        left = line(dh)
+        for j in range(len(left)):
+            left[j] = 0
+    else:
+        for k in range(len(dh)):
+            clear(dh if valid[t, k] else now, k)
+
+
+@compiled
+def add_rows(x, sums, total):
+    """Add the rows of x to the total; first to each other in ``sums``, four at a time."""
+    B, width = x.shape
+    fours = B - B % 4
+    for j in range(width):
         sums[j] = 0
-
-
-@compiled
-def through_both(dh, kept):
-    """The whole gradient of the first state."""
-    for k in range(dh.shape[0]):
-        for j in range(dh.shape[1]):
-            dh[k, j] += kept[k, j]
-
-
-@intrinsic
-def fetch(typing, rows, k, t, j):
-    """Have the cache line of rows[k, t, j] brought, without waiting for it."""
-
-    def code(context, build, signature, arguments):
-        array = context.make_array(rows)(context, build, arguments[0])
-        place = cgutils.get_item_pointer(context, build, rows, array, arguments[1:])
-        place = build.bitcast(place, ir.IntType(8).as_pointer())
-        call = build.module.declare_intrinsic("llvm.prefetch", [place.type], PREFETCH)
-        to_read, often, data = 0, 3, 1
-        build.call(call, [place, *map(ir.IntType(32), (to_read, often, data))])
-        return context.get_dummy_value()
-
-    return types.void(rows, k, t, j), code
-
-
-PREFETCH = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), *[ir.IntType(32)] * 3])
-LINE = 64  # bytes that a cache takes at once
-
-
-@compiled
-def foresee(rows, t, k):
-    """Ask for row k of rows (B, T, K) at step t. Such rows lie far from each other, so that the
-    processor does not find out by itself which comes next, and would wait for each."""
-    if t >= 0:
-        for j in range(0, rows.shape[2], LINE // rows.itemsize):
-            fetch(rows, k, t, j)
-
-
-@compiled
-def arriving(dh, kept, dys, t, k):
-    """dh, the gradient of a state: what came through the product, past it, and from outside."""
-    for j in range(dh.shape[1]):
-        dh[k, j] += kept[k, j] + dys[k, t, j]
-
-
-@compiled
-def pass_by(dh, kept, da, k):
-    """Back through padding: nothing was written, the state was kept."""
-    for j in range(dh.shape[1]):
-        kept[k, j] = dh[k, j]
-    for j in range(da.shape[1]):
-        da[k, j] = 0
+    for k in range(0, fours, 4):
+        for j in range(width):
+            sums[j] += (x[k, j] + x[k + 1, j]) + (x[k + 2, j] + x[k + 3, j])
+    for k in range(fours, B):
+        for j in range(width):
+            sums[j] += x[k, j]
+    for j in range(width):
+        total[j] += sums[j]
 
 
 @compiled
@@ -291,14 +305,16 @@ def keep(states, t, k):
 
 
 @compiled
-def rnn(xs, hs, W_x, W_h, b, sums, valid, gemm):
+def rnn(xs, by_row, hs, W_x, W_h, b, valid, gemm):
     """h = tanh(x W_x + h W_h + b)."""
-    (T, B, _), H, block = xs.shape, hs.shape[2], gemm[2]
+    T, B, H, block = len(hs) - 1, hs.shape[1], hs.shape[2], min(len(hs) - 1, gemm[2])
+    sums, room = np.empty((B, H), b.dtype), np.empty((by_row * block, B, len(W_x)), b.dtype)
     u, s, bias = by_gate(hs, H), by_gate(sums, H), by_gate(b, H)
-    one, zero = hs.dtype.type(1), hs.dtype.type(0)
+    one, zero = b.dtype.type(1), b.dtype.type(0)
     for start in range(0, T, block):
         end = min(start + block, T)
-        project(xs[start:end], W_x, hs[start + 1 : end + 1], gemm)  # a, where h will be
+        some = gather(xs, by_row, start, end, room)
+        project(some, W_x, hs[start + 1 : end + 1], gemm)  # a, where h will be
         for t in range(start, end):
             passed_on(hs, t, W_h, sums, gemm)
             for k in range(B):
@@ -309,53 +325,47 @@ def rnn(xs, hs, W_x, W_h, b, sums, valid, gemm):
 
 
 @compiled
-def rnn_back(
-    dys, dh, kept, xs, hs, W_x, W_h, da, db, sums, room, dxs, dW_x, dW_h, valid, gemm, back
-):
+def rnn_back(dys, by_row, dh, xs, x_by_row, hs, W_x, W_h, dxs, dW_x, dW_h, db, valid, gemm, back):
     """From the last step to the first.
 
     dh (B, H): the gradient of the last state, overwritten by the first one's, if back = (turned,
-    to_start) asks for it. kept (B, H), the part that came past the product, is 0 at first, and so
-    are db (G*H,) and sums (G*H,), its share of a step. W_h: its transpose, or itself if ``turned``.
+    to_start) asks for it. W_h: its transpose, or itself if ``turned``. dxs lies as xs does, and is
+    empty where it is not wanted; db is 0 at first.
     """
-    (T, B, H), block, (turned, to_start) = (len(xs), *dh.shape), len(da), back
-    one = da.dtype.type(1)
+    (B, H), T, (turned, to_start) = dh.shape, len(hs) - 1, back
+    block, one, dtype = min(T, gemm[2]), hs.dtype.type(1), hs.dtype
+    da, sums = np.empty((block, B, H), dtype), np.empty(H, dtype)
+    outer = np.empty((by_row * block, B, H), dtype)
+    room = np.empty((x_by_row * block, B, len(W_x)), dtype)
     for end in range(T, 0, -block):
-        start = max(end - block, 0)
+        start, last = max(end - block, 0), end == T
+        dy = gather(dys, by_row, start, end, outer)
         for t in range(end - 1, start - 1, -1):
             at = t - start
-            now = da[at]
-            for k in range(B):
-                arriving(dh, kept, dys, t, k)
-                foresee(dys, t - 1, k)
-                if len(valid) > 0 and not valid[t, k]:
-                    pass_by(dh, kept, now, k)
-                    continue
-                for j in range(H):
-                    kept[k, j] = 0
-                for j in range(H):
-                    h = hs[t + 1, k, j]
-                    now[k, j] = dh[k, j] * (one - h * h)
-                add(now, k, sums)
-            add_up(sums, db)
+            arrive(dh, dy[at])
+            grad, h, now = line(dh), line(hs[t + 1]), line(da[at])
+            for j in range(len(now)):
+                now[j] = grad[j] * (one - h[j] * h[j])
+            pass_on(dh, da[at], valid, t)
+            add_rows(da[at], sums, db)
             if t > 0 or to_start:
-                times(now, W_h, turned, dh, gemm)
+                times(da[at], W_h, turned, 1, dh, gemm)
         some = da[: end - start]
-        project_back(some, W_x, room, start, dxs, gemm)
-        weight_gradient(xs[start:end], some, end == T, dW_x, gemm)
-        weight_gradient(hs[start:end], some, end == T, dW_h, gemm)
-    through_both(dh, kept)
+        weight_gradient(hs[start:end], some, last, dW_h, gemm)
+        project_back(some, xs, x_by_row, W_x, start, last, room, dxs, dW_x, gemm)
 
 
 @compiled
-def lstm(xs, gates, hs, cs, W_x, W_h, b, sums, valid, gemm):
-    """c' = σ(f) c + σ(i) tanh(g), h = σ(o) tanh(c')."""
-    (T, B, _), H, block = xs.shape, hs.shape[2], gemm[2]
+def lstm(xs, by_row, gates, hs, cs, W_x, W_h, b, valid, gemm):
+    """c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c')."""
+    T, B, H, block = len(gates), hs.shape[1], hs.shape[2], min(len(gates), gemm[2])
+    sums, room = np.empty((B, 4 * H), b.dtype), np.empty((by_row * block, B, len(W_x)), b.dtype)
     u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
     for start in range(0, T, block):
         end = min(start + block, T)
-        project(xs[start:end], W_x, gates[start:end], gemm)  # a, where the gates will be
+        some = gather(xs, by_row, start, end, room)
+        project(some, W_x, gates[start:end], gemm)  # a, where the gates will be
         for t in range(start, end):
             passed_on(hs, t, W_h, sums, gemm)
             for k in range(B):
@@ -377,43 +387,40 @@ def lstm(xs, gates, hs, cs, W_x, W_h, b, sums, valid, gemm):
 @compiled
 def lstm_back(
     dys,
+    by_row,
     dh,
     dc,
-    kept,
     xs,
+    x_by_row,
     gates,
     hs,
     cs,
     W_x,
     W_h,
-    da,
-    db,
-    sums,
-    room,
     dxs,
     dW_x,
     dW_h,
+    db,
     valid,
     gemm,
     back,
 ):
     """From the last step to the first; see :func:`rnn_back`. dc (B, H) is what dh is, of c."""
-    (T, B, H), block, (turned, to_start) = (len(xs), *dh.shape), len(da), back
+    (B, H), T, (turned, to_start) = dh.shape, len(gates), back
+    block, one, dtype = min(T, gemm[2]), hs.dtype.type(1), hs.dtype
+    da, sums = np.empty((block, B, 4 * H), dtype), np.empty(4 * H, dtype)
+    outer = np.empty((by_row * block, B, H), dtype)
+    room = np.empty((x_by_row * block, B, len(W_x)), dtype)
     u, du = by_gate(gates, H), by_gate(da, H)
-    one = da.dtype.type(1)
     for end in range(T, 0, -block):
-        start = max(end - block, 0)
+        start, last = max(end - block, 0), end == T
+        dy = gather(dys, by_row, start, end, outer)
         for t in range(end - 1, start - 1, -1):
             at = t - start
-            now = da[at]
+            arrive(dh, dy[at])
             for k in range(B):
-                arriving(dh, kept, dys, t, k)
-                foresee(dys, t - 1, k)
                 if len(valid) > 0 and not valid[t, k]:
-                    pass_by(dh, kept, now, k)
                     continue
-                for j in range(H):
-                    kept[k, j] = 0
                 for j in range(H):
                     shown, o = tanh(cs[t + 1, k, j]), u[t, k, O, j]
                     dc[k, j] += dh[k, j] * o * (one - shown * shown)
@@ -429,29 +436,29 @@ def lstm_back(
                     du[at, k, G, j] = dc[k, j] * u[t, k, I, j] * (one - g * g)
                 for j in range(H):
                     dc[k, j] *= u[t, k, F, j]
-                add(now, k, sums)
-            add_up(sums, db)
+            pass_on(dh, da[at], valid, t)
+            add_rows(da[at], sums, db)
             if t > 0 or to_start:
-                times(now, W_h, turned, dh, gemm)
+                times(da[at], W_h, turned, 1, dh, gemm)
         some = da[: end - start]
-        project_back(some, W_x, room, start, dxs, gemm)
-        weight_gradient(xs[start:end], some, end == T, dW_x, gemm)
-        weight_gradient(hs[start:end], some, end == T, dW_h, gemm)
-    through_both(dh, kept)
+        weight_gradient(hs[start:end], some, last, dW_h, gemm)
+        project_back(some, xs, x_by_row, W_x, start, last, room, dxs, dW_x, gemm)
 
 
 @compiled
-def gru(xs, gates, hs, through, W_x, W_h, b, b_hn, sums, valid, gemm):
+def gru(xs, by_row, gates, hs, through, W_x, W_h, b, b_hn, valid, gemm):
     """h' = (1 - z) n + z h, the reset gate after the product.
 
     through (T, B, H): what r is multiplied with, for the way back.
     """
-    (T, B, _), H, block = xs.shape, hs.shape[2], gemm[2]
+    T, B, H, block = len(gates), hs.shape[1], hs.shape[2], min(len(gates), gemm[2])
+    sums, room = np.empty((B, 3 * H), b.dtype), np.empty((by_row * block, B, len(W_x)), b.dtype)
     u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
     for start in range(0, T, block):
         end = min(start + block, T)
-        project(xs[start:end], W_x, gates[start:end], gemm)  # a, where the gates will be
+        some = gather(xs, by_row, start, end, room)
+        project(some, W_x, gates[start:end], gemm)  # a, where the gates will be
         for t in range(start, end):
             passed_on(hs, t, W_h, sums, gemm)
             for k in range(B):
@@ -473,22 +480,19 @@ def gru(xs, gates, hs, through, W_x, W_h, b, b_hn, sums, valid, gemm):
 @compiled
 def gru_back(
     dys,
+    by_row,
     dh,
-    kept,
     xs,
+    x_by_row,
     gates,
     hs,
     through,
     W_x,
     W_h,
-    da,
-    da_n,
-    db,
-    sums,
-    room,
     dxs,
     dW_x,
     dW_h,
+    db,
     valid,
     gemm,
     back,
@@ -498,24 +502,23 @@ def gru_back(
     da: the gradient of h W_h, and for r and z that of a; da_n (block, B, H): for n that of a.
     db (4H,): of b, where r and z come first, then b_hn, then n.
     """
-    (T, B, H), block, (turned, to_start) = (len(xs), *dh.shape), len(da), back
+    (B, H), T, (turned, to_start) = dh.shape, len(gates), back
+    block, one, dtype = min(T, gemm[2]), hs.dtype.type(1), hs.dtype
+    da, da_n = np.empty((block, B, 3 * H), dtype), np.empty((block, B, H), dtype)
+    outer, sums = np.empty((by_row * block, B, H), dtype), np.empty(3 * H, dtype)
+    room = np.empty((x_by_row * block, B, len(W_x)), dtype)
     u, dw = by_gate(gates, H), by_gate(da, H)
-    one = da.dtype.type(1)
     for end in range(T, 0, -block):
-        start = max(end - block, 0)
+        start, last = max(end - block, 0), end == T
+        dy = gather(dys, by_row, start, end, outer)
         for t in range(end - 1, start - 1, -1):
             at = t - start
-            now = da[at]
+            arrive(dh, dy[at])
             for k in range(B):
-                arriving(dh, kept, dys, t, k)
-                foresee(dys, t - 1, k)
                 if len(valid) > 0 and not valid[t, k]:
-                    pass_by(dh, kept, now, k)
-                    for j in range(H):
-                        da_n[at, k, j] = 0
+                    clear(da[at], k)
+                    clear(da_n[at], k)
                     continue
-                for j in range(H):
-                    kept[k, j] = dh[k, j] * u[t, k, Z, j]
                 for j in range(H):
                     n = u[t, k, N, j]
                     da_n[at, k, j] = dh[k, j] * (one - u[t, k, Z, j]) * (one - n * n)
@@ -527,17 +530,15 @@ def gru_back(
                     dw[at, k, R, j] = da_n[at, k, j] * through[t, k, j] * r * (one - r)
                 for j in range(H):
                     dw[at, k, N, j] = da_n[at, k, j] * u[t, k, R, j]
-                add(now, k, sums)
-                add(da_n[at], k, sums[3 * H :])
-            add_up(sums, db)
+                for j in range(H):
+                    dh[k, j] *= u[t, k, Z, j]  # what comes past the product
+            add_rows(da[at], sums, db)
+            add_rows(da_n[at], sums, db[3 * H :])
             if t > 0 or to_start:
-                times(now, W_h, turned, dh, gemm)
+                times(da[at], W_h, turned, 1, dh, gemm)
         some = da[: end - start]
-        weight_gradient(hs[start:end], some, end == T, dW_h, gemm)
+        weight_gradient(hs[start:end], some, last, dW_h, gemm)
         for at in range(end - start):  # what is left is the gradient of a
             for k in range(B):
-                for j in range(H):
-                    dw[at, k, N, j] = da_n[at, k, j]
-        project_back(some, W_x, room, start, dxs, gemm)
-        weight_gradient(xs[start:end], some, end == T, dW_x, gemm)
-    through_both(dh, kept)
+                copy(da_n[at, k], dw[at, k, N])
+        project_back(some, xs, x_by_row, W_x, start, last, room, dxs, dW_x, gemm)

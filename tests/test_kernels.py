@@ -34,9 +34,9 @@ from rnnlab.torch import kernel_loops
 
 KINDS = ["RNNCell", "LSTMCell", "GRUCell"]  # the GRU that resets before has no compiled loop
 NAMES = ["rnn", "rnn_back", "lstm", "lstm_back", "gru", "gru_back"]
-HELPERS = ["tanh32", "by_gate", "flat", "activate", "multiply", "times", "project", "scatter"]
-HELPERS += ["project_back", "weight_gradient", "nothing", "passed_on", "add", "add_up", "keep"]
-HELPERS += ["through_both", "foresee", "arriving", "pass_by"]
+HELPERS = ["tanh32", "by_gate", "flat", "line", "activate", "multiply", "times", "project"]
+HELPERS += ["gather", "scatter", "weight_gradient", "project_back", "nothing", "passed_on"]
+HELPERS += ["arrive", "clear", "pass_on", "add_rows", "keep"]
 PRODUCTS = ["the library's", "Python's", "its own"]
 
 
@@ -271,6 +271,53 @@ def test_the_layout_in_memory_does_not_matter(framework, kind, counted):
             close(one, other)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("steps", [2, 100])
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_that_lie_together_are_taken_as_they_are(kind, steps, dtype, monkeypatch):
+    """A layer above reads what a layer below gives, T first in memory, and answers alike."""
+    monkeypatch.setattr(compiled, "block_of", lambda B, width: steps)
+    layer = randomise("torch", network("torch", kind, "one", 3, 4, dtype))
+    rng = np.random.default_rng(0)
+    xs, weight = (
+        torch.tensor(rng.normal(size=(2, 5, size)), dtype=getattr(torch, dtype)) for size in (3, 4)
+    )
+    layouts = {
+        "rows": lambda x: x.clone(),
+        "steps": lambda x: x.transpose(0, 1).contiguous().transpose(0, 1),
+        "neither": lambda x: x.transpose(0, 2).contiguous().transpose(0, 2),
+    }
+    found = {}
+    for of_inputs, inputs in layouts.items():
+        for of_outputs, outputs in layouts.items():
+            given = inputs(xs).requires_grad_()
+            ys, _ = layer(given)
+            grads = torch.autograd.grad(ys, [given, *layer.parameters()], outputs(weight))
+            found[of_inputs, of_outputs] = [ys, *grads]
+            assert ys.transpose(0, 1).is_contiguous()
+            assert grads[0].transpose(0, 1).is_contiguous() == (of_inputs == "steps")
+    for arrays in found.values():
+        for one, other in zip(found["rows", "rows"], arrays, strict=True):
+            assert torch.equal(one, other)
+
+
+def test_only_what_lies_otherwise_is_copied():
+    rows = np.zeros((2, 5, 3))
+    steps = np.zeros((5, 2, 3)).swapaxes(0, 1)
+    for array, by_row, shape in (
+        (rows, 1, (2, 5, 3)),
+        (steps, 0, (5, 2, 3)),
+        (rows[:1], 0, (5, 1, 3)),
+    ):
+        found, how = compiled.laid_out(array)
+        assert (how, found.shape) == (by_row, shape)
+        assert np.shares_memory(found, array)
+        assert compiled.by_rows(found, how).shape == array.shape
+    found, how = compiled.laid_out(np.zeros((3, 5, 2)).T)
+    assert (how, found.shape) == (1, (2, 5, 3))
+    assert found.flags.c_contiguous
+
+
 def tanh_of(x):
     """The kernels' tanh, through the loop of a layer of one step."""
     weights = np.zeros((1, len(x)), x.dtype), np.zeros((len(x), 0), x.dtype)
@@ -310,7 +357,7 @@ def pure(monkeypatch):
         out[:] = x @ W + (kept * out if kept else 0)
 
     monkeypatch.setattr(kernels, "blas", blas)
-    monkeypatch.setattr(kernels, "fetch", lambda rows, k, t, j: rows[k, t, j])
+    monkeypatch.setattr(kernels, "copy", lambda one, to: np.copyto(to, one))
     # What is compiled and not replaced would go unseen.
     functions = {name for name, one in vars(kernels).items() if hasattr(one, "py_func")}
     assert functions <= {"compiled"}

@@ -590,7 +590,7 @@ DEFECTS += [
             ("tanh_back(dh, h, grad", "tanh_back(dhs[t], h, grad"),
             (THROUGH_TIME, THROUGH_TIME.replace("+=", "=")),
         )
-        + kernels(("now[k, j] = dh[k, j] * (one", "now[k, j] = dys[k, t, j] * (one")),
+        + kernels(("now[j] = grad[j] * (one", "now[j] = line(dy[at])[j] * (one")),
     ),
     Defect(
         "backwards: the sign of z's gradient",
@@ -648,7 +648,13 @@ DEFECTS += [
         numpy_only(
             "layers", "dstate = added(before, keep(now, nothing, dstate))", "dstate = before"
         )
-        + kernels(("kept[k, j] = dh[k, j]\n", "kept[k, j] = 0\n")),
+        + kernels(
+            (
+                "clear(dh if valid[t, k] else now, k)",
+                "clear(now if not valid[t, k] else dh, k)\n            clear(dh, k)",
+            ),
+            ("clear(da_n[at], k)", "clear(da_n[at], k)\n                    clear(dh, k)"),
+        ),
     ),
     Defect(
         "backwards: padding acts on c's gradient",

@@ -9,6 +9,8 @@ The equations are those of ``rnnlab.numpy.cells``; the tests compare the two.
 Shapes: T steps come first here; a (T, B, G*H), ys (T, B, H), now (T, B, 1).
 """
 
+import functools
+
 import numpy as np
 
 from rnnlab import compiled
@@ -27,29 +29,29 @@ def run(cell, xs, state, valid=None):
 
     T is at least 1.
     """
-    xs = np.ascontiguousarray(np.swapaxes(xs, 0, 1))
     now = None if valid is None else valid.T[:, :, None]
+    steps = functools.partial(np.ascontiguousarray, np.swapaxes(xs, 0, 1))
     before = type(cell) is GRUCell and not cell.reset_after  # has no compiled loop
     if compiled.kernels() is not None and not before:
         ys, state = by_kernels(cell, xs, state, valid)
     elif type(cell) is LSTMCell:
-        ys, state = lstm(cell, xs, state, now)
+        ys, state = lstm(cell, steps(), state, now)
     elif type(cell) is GRUCell:
-        ys, state = gru(cell, xs, state, now)
+        ys, state = gru(cell, steps(), state, now)
     else:
-        ys, state = vanilla(cell, xs, state, now)
+        ys, state = vanilla(cell, steps(), state, now)
     if now is not None:  # past a row's length ys holds its last state: show 0
         ys *= now
     return np.swapaxes(ys, 0, 1), state
 
 
 def by_kernels(cell, xs, state, valid):
-    """Any of the loops, compiled: xs (T, B, I), valid (B, T)."""
+    """Any of the loops, compiled: xs (B, T, I), valid (B, T) -> ys (T, B, H), state."""
     parts = state if type(cell) is LSTMCell else [state]
     start = [np.ascontiguousarray(part) for part in parts]
     weights = [np.ascontiguousarray(w) for w in (cell.W_x, cell.W_h, cell.b)]
     now = compiled.validity(valid)
-    gemm = compiled.numpys_gemm(cell.dtype, cell.W_h.shape, xs.shape[1])
+    gemm = compiled.numpys_gemm(cell.dtype, cell.W_h.shape, len(xs))
     if type(cell) is LSTMCell:
         hs, cs, _ = compiled.lstm(xs, *start, *weights, now, gemm)
         return hs[1:], LSTMState(hs[-1].copy(), cs[-1].copy())

@@ -22,14 +22,14 @@ def run(cell, xs, state, valid=None):
     weights = cell.W_x, cell.W_h, cell.b
     now = tf.zeros((0, 0), tf.bool) if valid is None else tf.transpose(valid)
     if type(cell) is LSTMCell:
-        loops = compiled.lstm, compiled.lstm_back, 4
+        loops = compiled.lstm, compiled.lstm_back, 3
         ys, *last = whole(loops, now, xs, state, *weights)
         state = LSTMState(*last)
     elif type(cell) is GRUCell:
-        loops = compiled.gru, compiled.gru_back, 4
+        loops = compiled.gru, compiled.gru_back, 3
         ys, state = whole(loops, now, xs, [state], *weights, cell.b_hn)
     else:
-        loops = compiled.rnn, compiled.rnn_back, 2
+        loops = compiled.rnn, compiled.rnn_back, 1
         ys, state = whole(loops, now, xs, [state], *weights)
     # Past a row's length ys holds its last state: show 0.
     return ys if valid is None else ys * tf.cast(valid, ys.dtype)[:, :, None], state
@@ -55,7 +55,7 @@ def whole(loops, now, xs, start, W_x, W_h, *biases):
             part.set_shape(first.shape)
 
         def back(*grads):
-            given = [now, *grads, *arrays, W_x, W_h]
+            given = [now, *grads, xs, *arrays, W_x, W_h]
             found = call(partial(behind, loop_back, parts, of_start), given, [dtype] * len(inputs))
             for grad, one in zip(found, inputs, strict=True):
                 grad.set_shape(one.shape)
@@ -78,12 +78,11 @@ def is_constant(part):
 def ahead(loop, parts, now, xs, *others):
     """NumPy's side of the way ahead: xs (B, T, I), the parts of the first state and the weights ->
     ys (B, T, H), the parts of the last state, and what the way back needs."""
-    xs = np.ascontiguousarray(xs.swapaxes(0, 1))
     W_h = others[parts + 1]
-    gemm = compiled.numpys_gemm(W_h.dtype.name, W_h.shape, xs.shape[1])
+    gemm = compiled.numpys_gemm(W_h.dtype.name, W_h.shape, len(xs))
     found = loop(xs, *others, now, gemm)
     ys = np.ascontiguousarray(found[0][1:].swapaxes(0, 1))
-    return ys, *(states[-1] for states in found[:parts]), xs, *found
+    return ys, *(states[-1] for states in found[:parts]), *found
 
 
 def behind(loop_back, parts, of_start, now, dys, *arrays):

@@ -1,7 +1,8 @@
 """The loops of ``fused.py`` compiled: a layer is one call, forward or back.
 
 :mod:`rnnlab.kernels` works in memory that PyTorch and NumPy share, and calls the product that
-PyTorch itself calls. Shapes: xs (B, T, I), ys (B, T, H); what is kept for the way back has T first.
+PyTorch itself calls. Shapes: xs (B, T, I), ys (B, T, H); all else that is kept for the way back has
+T first.
 """
 
 import functools
@@ -34,7 +35,12 @@ def run(cell, xs, state, valid=None):
 
 def shared(*tensors):
     """The tensors' memory as NumPy arrays."""
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+    return [tensor.numpy(force=True) for tensor in tensors]
+
+
+def whole(*tensors):
+    """The same, each array contiguous."""
+    return [np.ascontiguousarray(array) for array in shared(*tensors)]
 
 
 def gemm_for(W_h, B):
@@ -58,25 +64,24 @@ def by_python(dtype):
 
 def outputs(ctx, now, xs, weights, gemm, hs, *others):
     """Keep what the way back needs, and give what the layer gives: ys (B, T, H), the last h."""
-    kept = [torch.from_numpy(array) for array in (hs, xs, *others)]
-    ctx.save_for_backward(*kept, *weights)
+    states, *others = map(torch.from_numpy, (hs, *others))
+    ctx.save_for_backward(xs, states, *others, *weights)
     ctx.set_materialize_grads(False)
     ctx.now, ctx.gemm = now, gemm
-    return kept[0][1:].transpose(0, 1), torch.from_numpy(hs[-1].copy())
+    return states[1:].transpose(0, 1), torch.from_numpy(hs[-1].copy())
 
 
 def incoming(ctx, dys, *dlast):
     """What was kept, what arrives from outside, and the product: all that a loop back takes."""
-    *kept, W_x, W_h = ctx.saved_tensors
-    hs, xs, *others = [tensor.numpy() for tensor in kept]
-    W_x, W_h = shared(W_x, W_h)
+    xs, hs, *others, W_x, W_h = shared(*ctx.saved_tensors)
     T, B, H = hs[1:].shape
-    dys = np.zeros((B, T, H), hs.dtype) if dys is None else dys.contiguous().numpy()
+    dys = np.zeros((B, T, H), hs.dtype) if dys is None else dys.numpy(force=True)
     dlast = [
-        np.zeros((B, H), hs.dtype) if grad is None else grad.contiguous().numpy().copy()
+        np.zeros((B, H), hs.dtype) if grad is None else grad.contiguous().numpy(force=True).copy()
         for grad in dlast
     ]
-    return dys, *dlast, xs, hs, *others, W_x, W_h, ctx.now, ctx.gemm, ctx.needs_input_grad[1:3]
+    weights = np.ascontiguousarray(W_x), np.ascontiguousarray(W_h)
+    return dys, *dlast, xs, hs, *others, *weights, ctx.now, ctx.gemm, ctx.needs_input_grad[1:3]
 
 
 def outgoing(ctx, *grads):
@@ -90,9 +95,9 @@ class RNNLoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b):
-        xs, h0, *weights = shared(xs.transpose(0, 1), h0, W_x, W_h, b)
         gemm = gemm_for(W_h, len(h0))
-        return outputs(ctx, now, xs, (W_x, W_h), gemm, *compiled.rnn(xs, h0, *weights, now, gemm))
+        kept = compiled.rnn(*shared(xs), *whole(h0, W_x, W_h, b), now, gemm)
+        return outputs(ctx, now, xs, (W_x, W_h), gemm, *kept)
 
     @staticmethod
     @first_derivative_only
@@ -105,9 +110,8 @@ class LSTMLoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, c0, W_x, W_h, b):
-        xs, h0, c0, *weights = shared(xs.transpose(0, 1), h0, c0, W_x, W_h, b)
         gemm = gemm_for(W_h, len(h0))
-        hs, cs, gates = compiled.lstm(xs, h0, c0, *weights, now, gemm)
+        hs, cs, gates = compiled.lstm(*shared(xs), *whole(h0, c0, W_x, W_h, b), now, gemm)
         ys, h = outputs(ctx, now, xs, (W_x, W_h), gemm, hs, cs, gates)
         return ys, h, torch.from_numpy(cs[-1].copy())
 
@@ -122,10 +126,9 @@ class GRULoop(Function):
 
     @staticmethod
     def forward(ctx, now, xs, h0, W_x, W_h, b, b_hn):
-        xs, h0, *weights = shared(xs.transpose(0, 1), h0, W_x, W_h, b, b_hn)
         gemm = gemm_for(W_h, len(h0))
-        hs, gates, through = compiled.gru(xs, h0, *weights, now, gemm)
-        return outputs(ctx, now, xs, (W_x, W_h), gemm, hs, gates, through)
+        kept = compiled.gru(*shared(xs), *whole(h0, W_x, W_h, b, b_hn), now, gemm)
+        return outputs(ctx, now, xs, (W_x, W_h), gemm, *kept)
 
     @staticmethod
     @first_derivative_only

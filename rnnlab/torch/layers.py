@@ -50,7 +50,8 @@ class Layer(nn.Module):
         Raises ValueError or TypeError if a shape, a dtype, a length or the state does not fit, or
         if xs holds NaN or infinity at a valid step.
         """
-        xs = tensor("xs", xs, next(self.parameters()))
+        like = None if isinstance(xs, torch.Tensor) else next(self.parameters())
+        xs = tensor("xs", xs, like)
         checks.floats(
             "xs",
             xs.shape,
