@@ -269,15 +269,11 @@ def clear(x, k):
 
 @compiled
 def pass_on(dh, now, valid, t):
-    """Where a step counts, all of dh has gone into ``now``, the gradient of the sums: nothing is
-    left. At padding nothing was written, and dh stays."""
-    if len(valid) == 0:
-        left = line(dh)
-        for j in range(len(left)):
-            left[j] = 0
-    else:
-        for k in range(len(dh)):
-            clear(dh if valid[t, k] else now, k)
+    """Where a step counts, all of dh has gone into ``now``, the gradient of the sums. At padding
+    nothing was written, and dh stays. -> Whether that is added to the product of ``now``."""
+    for k in range(len(dh) if len(valid) > 0 else 0):
+        clear(dh if valid[t, k] else now, k)
+    return int(len(valid) > 0)
 
 
 @compiled
@@ -346,10 +342,10 @@ def rnn_back(dys, by_row, dh, xs, x_by_row, hs, W_x, W_h, dxs, dW_x, dW_h, db, v
             grad, h, now = line(dh), line(hs[t + 1]), line(da[at])
             for j in range(len(now)):
                 now[j] = grad[j] * (one - h[j] * h[j])
-            pass_on(dh, da[at], valid, t)
+            stays = pass_on(dh, da[at], valid, t)
             add_rows(da[at], sums, db)
             if t > 0 or to_start:
-                times(da[at], W_h, turned, 1, dh, gemm)
+                times(da[at], W_h, turned, stays, dh, gemm)
         some = da[: end - start]
         weight_gradient(hs[start:end], some, last, dW_h, gemm)
         project_back(some, xs, x_by_row, W_x, start, last, room, dxs, dW_x, gemm)
@@ -436,10 +432,10 @@ def lstm_back(
                     du[at, k, G, j] = dc[k, j] * u[t, k, I, j] * (one - g * g)
                 for j in range(H):
                     dc[k, j] *= u[t, k, F, j]
-            pass_on(dh, da[at], valid, t)
+            stays = pass_on(dh, da[at], valid, t)
             add_rows(da[at], sums, db)
             if t > 0 or to_start:
-                times(da[at], W_h, turned, 1, dh, gemm)
+                times(da[at], W_h, turned, stays, dh, gemm)
         some = da[: end - start]
         weight_gradient(hs[start:end], some, last, dW_h, gemm)
         project_back(some, xs, x_by_row, W_x, start, last, room, dxs, dW_x, gemm)
