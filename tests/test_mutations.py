@@ -651,7 +651,7 @@ DEFECTS += [
         + kernels(
             (
                 "clear(dh if valid[t, k] else now, k)",
-                "clear(now if not valid[t, k] else dh, k)\n            clear(dh, k)",
+                "clear(now if not valid[t, k] else dh, k)\n        clear(dh, k)",
             ),
             ("clear(da_n[at], k)", "clear(da_n[at], k)\n                    clear(dh, k)"),
         ),
