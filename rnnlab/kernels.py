@@ -303,8 +303,9 @@ def keep(states, t, k):
 @compiled
 def rnn(xs, by_row, hs, W_x, W_h, b, valid, gemm):
     """h = tanh(x W_x + h W_h + b)."""
-    T, B, H, block = len(hs) - 1, hs.shape[1], hs.shape[2], min(len(hs) - 1, gemm[2])
-    sums, room = np.empty((B, H), b.dtype), np.empty((by_row * block, B, len(W_x)), b.dtype)
+    (_, B, H), T = hs.shape, len(hs) - 1
+    block, sums = min(T, gemm[2]), np.empty((B, H), b.dtype)
+    room = np.empty((by_row * block, B, len(W_x)), b.dtype)
     u, s, bias = by_gate(hs, H), by_gate(sums, H), by_gate(b, H)
     one, zero = b.dtype.type(1), b.dtype.type(0)
     for start in range(0, T, block):
@@ -354,14 +355,15 @@ def rnn_back(dys, by_row, dh, xs, x_by_row, hs, W_x, W_h, dxs, dW_x, dW_h, db, v
 @compiled
 def lstm(xs, by_row, gates, hs, cs, W_x, W_h, b, valid, gemm):
     """c' = σ(f) c + σ(i) tanh(g), h' = σ(o) tanh(c')."""
-    T, B, H, block = len(gates), hs.shape[1], hs.shape[2], min(len(gates), gemm[2])
-    sums, room = np.empty((B, 4 * H), b.dtype), np.empty((by_row * block, B, len(W_x)), b.dtype)
+    (_, B, H), T = hs.shape, len(gates)
+    block, sums = min(T, gemm[2]), np.empty((B, 4 * H), b.dtype)
+    room = np.empty((by_row * block, B, len(W_x)), b.dtype)
     u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
     for start in range(0, T, block):
         end = min(start + block, T)
         some = gather(xs, by_row, start, end, room)
-        project(some, W_x, gates[start:end], gemm)  # a, where the gates will be
+        project(some, W_x, gates[start:end], gemm)  # a, where gates will be
         for t in range(start, end):
             passed_on(hs, t, W_h, sums, gemm)
             for k in range(B):
@@ -447,14 +449,15 @@ def gru(xs, by_row, gates, hs, through, W_x, W_h, b, b_hn, valid, gemm):
 
     through (T, B, H): what r is multiplied with, for the way back.
     """
-    T, B, H, block = len(gates), hs.shape[1], hs.shape[2], min(len(gates), gemm[2])
-    sums, room = np.empty((B, 3 * H), b.dtype), np.empty((by_row * block, B, len(W_x)), b.dtype)
+    (_, B, H), T = hs.shape, len(gates)
+    block, sums = min(T, gemm[2]), np.empty((B, 3 * H), b.dtype)
+    room = np.empty((by_row * block, B, len(W_x)), b.dtype)
     u, s, bias = by_gate(gates, H), by_gate(sums, H), by_gate(b, H)
     one, zero, half = b.dtype.type(1), b.dtype.type(0), b.dtype.type(0.5)
     for start in range(0, T, block):
         end = min(start + block, T)
         some = gather(xs, by_row, start, end, room)
-        project(some, W_x, gates[start:end], gemm)  # a, where the gates will be
+        project(some, W_x, gates[start:end], gemm)  # a, where gates will be
         for t in range(start, end):
             passed_on(hs, t, W_h, sums, gemm)
             for k in range(B):
