@@ -301,6 +301,17 @@ def test_steps_that_lie_together_are_taken_as_they_are(kind, steps, dtype, monke
             assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_that_were_overwritten_give_no_gradient(kind):
+    """They are kept as they are, not copied, and PyTorch knows that what was kept has changed."""
+    layer = network("torch", kind, "one", 3, 4)
+    xs = torch.ones(2, 5, 3, dtype=torch.float64)
+    ys, _ = layer(xs)
+    xs.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        ys.sum().backward()
+
+
 def test_only_what_lies_otherwise_is_copied():
     rows = np.zeros((2, 5, 3))
     steps = np.zeros((5, 2, 3)).swapaxes(0, 1)
