@@ -302,6 +302,23 @@ def test_steps_that_lie_together_are_taken_as_they_are(kind, steps, dtype, monke
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_gradients_that_are_yet_to_be_negated_are(kind):
+    """PyTorch marks the imaginary part of a conjugate, and negates it when it is read."""
+    layer = network("torch", kind, "one", 3, 4)
+    xs = torch.ones(2, 5, 3, dtype=torch.float64)
+    ys, last = layer(xs)
+    outputs = [ys, *tensors(last)]
+    marked = [torch.complex(y, y).detach().conj().imag for y in outputs]
+    assert all(one.is_neg() for one in marked)
+    found, right = (
+        torch.autograd.grad(outputs, list(layer.parameters()), weights, retain_graph=True)
+        for weights in (marked, [-y.detach() for y in outputs])
+    )
+    for one, other in zip(found, right, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_inputs_that_were_overwritten_give_no_gradient(kind):
     """They are kept as they are, not copied, and PyTorch knows that what was kept has changed."""
     layer = network("torch", kind, "one", 3, 4)
