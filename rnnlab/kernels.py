@@ -1,8 +1,9 @@
 """The cells' loops over time, compiled: a layer in one call, forward or back.
 
 Elsewhere a step is a dozen operations, each of which reads and writes whole arrays. Here a row of
-B passes through all of them while it is in the processor's innermost cache. numba makes machine
-code of the loops when they are first called, and keeps it for the next time.
+B passes through all of them while it is in the processor's innermost cache; or a step does, where
+its operations are few. numba makes machine code of the loops when they are first called, and keeps
+it for the next time.
 
 Products are made by the machine code of a BLAS library, so that Python is not asked between two of
 them: gemm (address, own, block) says where its GEMM is; if ``own`` is 1, the loop makes its

@@ -65,8 +65,9 @@ def counted(monkeypatch):
     return called
 
 
-def case(way, kind, dtype, lengths, B=3, T=5, I=3, H=19):
-    """Everything a layer gives and all its gradients. H: two times eight rows of W_h, and three."""
+def case(way, kind, dtype, lengths, B=5, T=5, I=3, H=19):
+    """Everything a layer gives and all its gradients. H: two times eight rows of W_h, and three; B:
+    four rows, which are added up together, and one."""
     rng = np.random.default_rng(0)
     layer = randomise(way, network(way, kind, "one", I, H, dtype), scale=0.4)
     xs = rng.normal(size=(B, T, I)).astype(dtype)
@@ -74,7 +75,7 @@ def case(way, kind, dtype, lengths, B=3, T=5, I=3, H=19):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("lengths", [None, [5, 0, 2]], ids=["all valid", "ragged"])
+@pytest.mark.parametrize("lengths", [None, [5, 0, 2, 5, 1]], ids=["all valid", "ragged"])
 @pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("framework", ["numpy", "torch"])
@@ -108,7 +109,7 @@ def test_in_numpy_the_products_give_the_same(kind, monkeypatch):
     close(found[0], found[2], 1e-14)
 
 
-@pytest.mark.parametrize("lengths", [None, [7, 0, 3]], ids=["all valid", "ragged"])
+@pytest.mark.parametrize("lengths", [None, [7, 0, 3, 7, 1]], ids=["all valid", "ragged"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 6])
 @pytest.mark.parametrize("kind", KINDS)
 def test_how_many_steps_make_a_block_does_not_matter(kind, steps, lengths, monkeypatch):
@@ -393,11 +394,16 @@ def pure(monkeypatch):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("product", ["the library's", "its own"])
+@pytest.mark.parametrize(
+    "lengths", [[4, 0, 2, 4, 1], [3], None], ids=["ragged", "one", "all valid"]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_machine_does_what_the_python_says(kind, product, dtype, monkeypatch):
-    """Which shows, too, that the Python has no line that the tests do not reach."""
+def test_the_machine_does_what_the_python_says(kind, lengths, product, dtype, monkeypatch):
+    """Which shows, too, that the Python has no line that the tests do not reach. The steps of one
+    row lie together, so that none is gathered."""
     choose(monkeypatch, product)
-    case_of = functools.partial(case, "torch", kind, dtype, [4, 0, 2], 3, 4, 2, 11)
+    B = 5 if lengths is None else len(lengths)
+    case_of = functools.partial(case, "torch", kind, dtype, lengths, B, 4, 2, 11)
     found = case_of()
     pure(monkeypatch)
     for name, array in case_of().items():
