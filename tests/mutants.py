@@ -1,9 +1,12 @@
 """Copies of the package with a defect in them: what tests are tried on (test_mutations.py)."""
 
-import itertools
 import sys
 from contextlib import contextmanager
 from importlib.machinery import PathFinder, SourceFileLoader
+
+import numpy as np
+
+KERNELS = "rnnlab.kernels"
 
 
 class MutantLoader(SourceFileLoader):
@@ -18,6 +21,11 @@ class MutantLoader(SourceFileLoader):
             assert source.count(old) == 1, f"{fullname}: {source.count(old)} times: {old}"
             source = source.replace(old, new)
         return compile(source, f"<mutant of {fullname}>", "exec")  # no file: coverage counts none
+
+    def exec_module(self, module):
+        super().exec_module(module)
+        if module.__name__ == KERNELS:
+            module.blas, module.copy = blas, copy
 
 
 class MutantFinder(PathFinder):
@@ -35,14 +43,21 @@ class MutantFinder(PathFinder):
         return spec
 
 
-NUMBERS = itertools.count()
+# Of kernels.py a mutant is Python: compiling each would take most of the tests' time, and numba
+# calls machine code after the function, so that it could be taken for the original's. That the
+# machine does what the Python says is a test of its own (test_kernels.py).
+PURE = "def compiled(function):\n", "def compiled(function):\n    return function\n"
 
 
-def other_names():
-    """An edit that gives the functions of kernels.py names of their own. numba calls the machine
-    code after the function; code with the original's name, from a cache, would be taken instead."""
-    head = "def compiled(function):\n"
-    return head, f"{head}    function.__qualname__ += '_of_mutant_{next(NUMBERS)}'\n"
+def blas(address, x_turned, W_turned, x, W, kept, out):
+    """For ``kernels.blas``, which is machine code."""
+    x, W = x.T if x_turned else x, W.T if W_turned else W
+    out[:] = x @ W + (kept * out if kept else 0)
+
+
+def copy(one, to):
+    """For ``kernels.copy``."""
+    np.copyto(to, one)
 
 
 @contextmanager
@@ -51,14 +66,17 @@ def mutant(file, edits):
 
     edits: pairs (old, new) of source text. What was imported before stays as it was.
     """
+    mutated = f"rnnlab.{file}"
 
     def take_out():
+        # The compiled loops import nothing of the package. Loading them again takes a while.
+        kept = [] if mutated == KERNELS else [KERNELS]
         names = [name for name in sys.modules if name.split(".")[0] == "rnnlab"]
-        return {name: sys.modules.pop(name) for name in names}
+        return {name: sys.modules.pop(name) for name in names if name not in kept}
 
-    if file == "kernels":
-        edits = [*edits, other_names()]
-    finder = MutantFinder(f"rnnlab.{file}", edits)
+    if mutated == KERNELS:
+        edits = [*edits, PURE]
+    finder = MutantFinder(mutated, edits)
     original = take_out()
     sys.meta_path.insert(0, finder)
     try:
@@ -67,4 +85,4 @@ def mutant(file, edits):
         sys.meta_path.remove(finder)
         loaded = take_out()
         sys.modules.update(original)
-    assert f"rnnlab.{file}" in loaded, "the mutant was never imported"
+    assert mutated in loaded, "the mutant was never imported"

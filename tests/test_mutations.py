@@ -740,3 +740,22 @@ def test_a_defect_is_noticed(defect, kind, way):
         asleep = [check.__name__ for check in checks if not notices(check, *case)]
     assert lab(way) is original
     assert asleep == []
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *GRU])
+@pytest.mark.parametrize("way", [COMPILED_NUMPY, COMPILED])
+def test_a_mutant_of_the_kernels_that_does_the_same_passes(kind, way):
+    """Mutants of kernels.py are Python, not machine code: what the tests notice is not that."""
+    cases = {
+        (check, defect.architecture)
+        for defect, its_kind, its_way in CASES.values()
+        if (its_kind, its_way) == (kind, way)
+        and any(edit.file == "kernels" for edit in defect.edits if edit.way == way)
+        for check in defect.checks
+        if applies(check, way, kind)
+    }
+    assert len(cases) > 3
+    assert all(passes(check, way, kind, architecture) for check, architecture in cases)
+    with mutant("kernels", [('"""Row k = 0."""', '"""No number is left."""')]):
+        for check, architecture in cases:
+            check(way, kind, architecture)

@@ -1,6 +1,7 @@
 """The libraries we stand on: all named, pinned and explained, and the same versions everywhere."""
 
 import ast
+import functools
 import importlib.util
 import re
 import sys
@@ -61,9 +62,15 @@ def test_each_is_pinned_and_explained(path):
         assert comment, f"{one.name}: no word why"
 
 
+@functools.cache
+def distributions_of_packages():
+    """Importable name -> the distributions that have it; a third of a second to find out."""
+    return metadata.packages_distributions()
+
+
 def unpinned(code, own):
     """The distributions that code imports from and no file pins. own: modules of the repository."""
-    distributions = metadata.packages_distributions()
+    distributions = distributions_of_packages()
     for name in {*imported(code)} - own - sys.stdlib_module_names:
         for distribution in distributions.get(name, [name]):
             if canonicalize_name(distribution) not in PINNED:
