@@ -2,6 +2,7 @@
 
     python benchmarks/layers.py              # measure and print the table
     python benchmarks/layers.py --store      # and keep the run
+    python benchmarks/layers.py --store rnnlab/recorded/layers_epyc.json   # another processor's
     python benchmarks/layers.py --against    # and fail where a ratio got worse than in the kept one
 
 How it is timed: timing.py.
